@@ -1,0 +1,236 @@
+//! Records held against the truth: a count that the meter showed, at the second at which
+//! it did, where the rig was then, with the sensors it told. Knows no agent.
+
+use std::collections::VecDeque;
+
+use super::Rules;
+use super::record::Delivered;
+use super::verdict::{Kind, Verdict};
+use crate::gps::Spot;
+use crate::meter::Sensors;
+use crate::truth::{Emitted, Truth};
+
+/// A record's second may be the one before or after that of its line: a line takes time
+/// to arrive, and the agent's clock is good to some tenths.
+const SECOND_TOLERANCE: i64 = 1;
+
+/// A reading whose second was taken moves on by at most this (RULES.md, 17).
+const MOVED_AT_MOST: i64 = 2;
+
+/// How far from an epoch's place a record may be.
+const PLACE_TOLERANCE_M: f64 = 3.0;
+
+/// A fresh fix is from the newest epochs: one period at 1 Hz, and the time to tell it.
+const FRESH_WITHIN_MS: i64 = 2500;
+
+/// How exactly the age of a reused fix is told.
+const AGE_TOLERANCE_MS: i64 = 2500;
+
+/// The line that each record comes from, by index in the truth; `None` where there is
+/// none, and a finding.
+pub(super) type Matched = Vec<Option<usize>>;
+
+/// Judges records, in order of time.
+pub(super) fn judge(
+    records: &[&Delivered],
+    truth: &Truth,
+    rules: &Rules,
+    verdict: &mut Verdict,
+) -> Matched {
+    let mut offsets = Offsets::default();
+    let mut before: Option<i64> = None;
+    let mut matched = Vec::with_capacity(records.len());
+    for record in records {
+        if record.serial != truth.serial {
+            let what = format!("{}: {} is not {}", record.id, record.serial, truth.serial);
+            verdict.find(Kind::WrongMeter, what);
+        }
+        let moved = before.is_some_and(|second| second + 1 >= record.second);
+        before = Some(record.second);
+        let window = window(truth, record.second, moved);
+        let line = offsets.line_of(record, &window, rules);
+        match line.and_then(|index| Some((index, truth.lines.get(index)?))) {
+            Some((index, line)) => {
+                matched.push(Some(index));
+                sensors(record, line, rules, verdict);
+                place(record, line.at_ms, truth, rules, verdict);
+            }
+            None => {
+                matched.push(None);
+                no_line(record, truth, &offsets, verdict);
+                place(record, record.second * 1000, truth, rules, verdict);
+            }
+        }
+    }
+    matched
+}
+
+/// By how much the counts at the server differ from the meter's true ones: 0, until the
+/// agent rebases because the API's integers would overflow (RULES.md, 10). Which line a
+/// rebase took is not told, so that all that fit are kept until later records decide.
+struct Offsets(Vec<i128>);
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self(vec![0])
+    }
+}
+
+impl Offsets {
+    fn line_of(
+        &mut self,
+        record: &Delivered,
+        window: &[(usize, &Emitted)],
+        rules: &Rules,
+    ) -> Option<usize> {
+        let fits = |offsets: &[i128]| -> Vec<(i128, usize)> {
+            let pairs = offsets.iter().flat_map(|offset| {
+                let wanted = i128::from(record.raw) - offset;
+                let hits = window.iter().filter(move |(_, l)| i128::from(l.unwrapped) == wanted);
+                hits.map(|(index, _)| (*offset, *index))
+            });
+            pairs.collect()
+        };
+        let mut found = fits(&self.0);
+        if found.is_empty() && (record.note.says("restart") || record.zero == 0) {
+            found = fits(&[0]);
+        }
+        let beyond = |l: &Emitted| i128::from(l.unwrapped) > i128::from(rules.max_count) / 2;
+        let may_rebase = record.note.says("rebase") || window.iter().any(|(_, l)| beyond(l));
+        if found.is_empty() && may_rebase {
+            let any = window.iter().map(|(_, l)| i128::from(record.raw) - i128::from(l.unwrapped));
+            found = fits(&any.collect::<Vec<_>>());
+        }
+        if !found.is_empty() {
+            self.0 = found.iter().map(|(offset, _)| *offset).collect();
+            self.0.dedup();
+        }
+        // A count stays while nothing flows: of the lines that show it, it is rather one
+        // that tells the record's rate too.
+        let nearest = |(_, index): &&(i128, usize)| {
+            let line = window.iter().find(|(at, _)| at == index);
+            line.map_or((true, i64::MAX), |(_, l)| {
+                (!tells_rate(l, record), (l.at_ms - record.second * 1000 - 500).abs())
+            })
+        };
+        found.iter().min_by_key(nearest).map(|(_, index)| *index)
+    }
+}
+
+/// The honest lines that were heard about a second.
+fn window(truth: &Truth, second: i64, moved: bool) -> Vec<(usize, &Emitted)> {
+    let back = SECOND_TOLERANCE + if moved { MOVED_AT_MOST } else { 0 };
+    let (from, to) = ((second - back) * 1000, (second + SECOND_TOLERANCE + 1) * 1000);
+    let first = truth.lines.partition_point(|line| line.at_ms < from);
+    truth
+        .lines
+        .iter()
+        .enumerate()
+        .skip(first)
+        .take_while(|(_, line)| line.at_ms < to)
+        .filter(|(_, line)| line.heard && line.honest)
+        .collect()
+}
+
+fn no_line(record: &Delivered, truth: &Truth, offsets: &Offsets, verdict: &mut Verdict) {
+    let (id, raw, second) = (&record.id, record.raw, record.second);
+    let is_count = |count: u64| {
+        let count = i128::from(count);
+        offsets.0.iter().any(|offset| i128::from(raw) - offset == count)
+    };
+    let had = |line: &&Emitted| line.honest && line.heard && is_count(line.unwrapped);
+    let nearest =
+        truth.lines.iter().filter(had).min_by_key(|line| (line.at_ms - second * 1000).abs());
+    if let Some(line) = nearest {
+        let late = second as f64 - line.at_ms as f64 / 1000.0;
+        verdict.find(
+            Kind::WrongSecond,
+            format!("{id}: count {raw} was told {late:.1} s before {second}"),
+        );
+        return;
+    }
+    let spoilt = truth.lines.iter().any(|line| !line.honest && is_count(line.raw));
+    let how = if spoilt { "only a spoilt line showed it" } else { "no line showed it" };
+    verdict.find(Kind::InventedCount, format!("{id}: count {raw} at {second}: {how}"));
+}
+
+fn sensors(record: &Delivered, line: &Emitted, rules: &Rules, verdict: &mut Verdict) {
+    let Sensors { fluid_f, ambient_f, battery_percent, runtime_min } = line.sensors;
+    let told = [fluid_f, ambient_f, battery_percent, runtime_min];
+    let names = ["fluid", "ambient", "battery", "run time"];
+    let all = names.into_iter().zip(told).zip(record.sensors).zip(rules.stand_in);
+    for (((name, told), stored), stand_in) in all {
+        let expected = told.or(stand_in);
+        let same = match (expected, stored) {
+            (Some(a), Some(b)) => (a - b).abs() < 0.01,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !same {
+            verdict.find(
+                Kind::InventedSensor,
+                format!("{}: {name} is {stored:?}, the meter told {told:?}", record.id),
+            );
+        }
+    }
+    if !tells_rate(line, record) {
+        let (id, rate) = (&record.id, record.rate_gpm.unwrap_or(0.0));
+        verdict.find(
+            Kind::InventedSensor,
+            format!("{id}: rate {rate}, the meter told {}", line.rate_gpm),
+        );
+    }
+}
+
+/// Whether a record's rate can be that of this line; under the cut-off it is 0.
+fn tells_rate(line: &Emitted, record: &Delivered) -> bool {
+    let rate = record.rate_gpm.unwrap_or(0.0);
+    rate == 0.0 || (rate - line.rate_gpm).abs() <= 0.01
+}
+
+/// A place that the receiver really told: of the newest epochs where any was good, else
+/// of those that were not stale yet, else of one as old as the note says.
+fn place(record: &Delivered, at_ms: i64, truth: &Truth, rules: &Rules, verdict: &mut Verdict) {
+    let (id, here) = (&record.id, record.place);
+    if here.lat == 0.0 && here.lon == 0.0 {
+        verdict.find(Kind::NoPlace, format!("{id}: latitude and longitude are 0"));
+        return;
+    }
+    let near = |spots: &[Spot]| spots.iter().any(|spot| spot.metres_to(here) <= PLACE_TOLERANCE_M);
+    let until = at_ms + 1000;
+    let newest = told(truth, at_ms - FRESH_WITHIN_MS, until);
+    let stale_ms = (rules.stale_s * 1000.0) as i64 + 1000;
+    let fresh = match newest.is_empty() {
+        true => told(truth, at_ms - stale_ms, until),
+        false => newest,
+    };
+    if near(&fresh) {
+        return;
+    }
+    if let Some(age_s) = record.note.fix_age_s {
+        let then = at_ms - (age_s * 1000.0) as i64;
+        if near(&told(truth, then - AGE_TOLERANCE_MS, then + AGE_TOLERANCE_MS)) {
+            return;
+        }
+    }
+    let ever = told(truth, i64::MIN, i64::MAX);
+    let (kind, how) = match near(&ever) {
+        true => (Kind::OldPlace, "the rig was there, but not then"),
+        false => (Kind::InventedPlace, "the rig was never there"),
+    };
+    let off = fresh.iter().map(|spot| spot.metres_to(here));
+    let off = off.min_by(f64::total_cmp);
+    let off = off.map_or("no fix then".to_owned(), |metres| format!("{metres:.1} m off"));
+    verdict.find(kind, format!("{id} at {}: {how} ({off})", record.second));
+}
+
+fn told(truth: &Truth, from_ms: i64, to_ms: i64) -> Vec<Spot> {
+    let epochs: &VecDeque<_> = &truth.epochs;
+    let first = epochs.partition_point(|epoch| epoch.at_ms < from_ms);
+    epochs
+        .iter()
+        .skip(first)
+        .take_while(|epoch| epoch.at_ms <= to_ms)
+        .filter(|epoch| epoch.heard)
+        .filter_map(|epoch| epoch.place)
+        .collect()
+}

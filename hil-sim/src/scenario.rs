@@ -1,0 +1,268 @@
+//! Scenarios: a TOML timeline of what happens to the rig, the server and the agent. All
+//! of it is checked before anything starts, so that a misspelt key ends a run before it
+//! begins. Knows neither port nor process.
+//!
+//! ```toml
+//! name = "outage"
+//! duration_s = 40
+//!
+//! [meter]
+//! k = 126.7
+//!
+//! [agent.jobcloser]          # merged into the agent's spraylog.toml
+//! settle_after = "2s"
+//!
+//! [[at]]
+//! t = 5
+//! do = "start_spraying"
+//! gpm = 2.0
+//! ```
+
+mod event;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Event, Turn};
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::gps::Spot;
+use crate::jobcloser::Behaviour;
+use crate::meter::{MeterSetup, Sensors};
+use crate::recording::{Recording, RecordingError};
+use crate::rig::GpsSetup;
+
+/// Why a scenario can't be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// A file can't be read.
+    #[error("can't read {}", path.display())]
+    Read {
+        /// The scenario or its recording.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It isn't TOML, a key is unknown, or a value makes no sense.
+    #[error("{}: {what}", path.display())]
+    Value {
+        /// The scenario.
+        path: PathBuf,
+        /// Which and why, with its line where there is one.
+        what: String,
+    },
+    /// Its recording can't be replayed.
+    #[error("can't replay {}", path.display())]
+    Recording {
+        /// The recording.
+        path: PathBuf,
+        /// Why.
+        source: RecordingError,
+    },
+}
+
+/// A scenario, checked.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// Of everything that is thrown.
+    pub seed: u64,
+    /// How long the timeline is, in seconds.
+    pub duration_s: f64,
+    /// How long the agent may take after it to deliver what is left, in seconds.
+    pub drain_s: f64,
+    /// Whether the agent runs from the beginning.
+    pub agent_at_start: bool,
+    /// The meter.
+    pub meter: MeterSetup,
+    /// The receiver.
+    pub gps: GpsSetup,
+    /// Merged into the agent's configuration.
+    pub agent: toml::Table,
+    /// The server's switches at first.
+    pub server: Behaviour,
+    /// What happens when, in order: seconds since the start, and the event.
+    pub events: Vec<(f64, Event)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    #[serde(default = "one")]
+    seed: u64,
+    duration_s: f64,
+    #[serde(default = "half_a_minute")]
+    drain_s: f64,
+    #[serde(default = "yes")]
+    agent_at_start: bool,
+    #[serde(default)]
+    meter: WrittenMeter,
+    #[serde(default)]
+    gps: WrittenGps,
+    #[serde(default)]
+    agent: toml::Table,
+    #[serde(default)]
+    server: Behaviour,
+    #[serde(default)]
+    at: Vec<toml::Spanned<toml::Table>>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenMeter {
+    serial: String,
+    k: f64,
+    lines_per_s: f64,
+    modulus: u64,
+    start_count: u64,
+    missing: Vec<Sensor>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Sensor {
+    Fluid,
+    Ambient,
+    Battery,
+    Runtime,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenGps {
+    start: Option<[f64; 2]>,
+    hz: Option<u32>,
+    recording: Option<PathBuf>,
+}
+
+impl Scenario {
+    /// Reads a scenario and the recording it names, which is looked for beside it.
+    ///
+    /// # Errors
+    /// Where a file can't be read, a key is unknown or a value makes no sense.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        Self::read(&text, path)
+    }
+
+    /// Reads a scenario's text; `path` is for errors and for its recording.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn read(text: &str, path: &Path) -> Result<Self, ScenarioError> {
+        let bad = |what: String| ScenarioError::Value { path: path.to_owned(), what };
+        let line_at = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+        let written: Written = toml::from_str(text).map_err(|err| {
+            let line = err.span().map_or(1, |span| line_at(span.start));
+            bad(format!("line {line}: {}", err.message().replace('\n', " ")))
+        })?;
+        written.check().map_err(bad)?;
+        let mut events = Vec::new();
+        for table in &written.at {
+            let line = line_at(table.span().start);
+            let read = event::read(table.get_ref(), written.seed, written.duration_s);
+            events.extend(read.map_err(|what| bad(format!("line {line}: {what}")))?);
+        }
+        events.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let start = written.gps.start.map(|[lat, lon]| Spot { lat, lon });
+        let default = GpsSetup::default();
+        Ok(Self {
+            name: written.name,
+            seed: written.seed,
+            duration_s: written.duration_s,
+            drain_s: written.drain_s,
+            agent_at_start: written.agent_at_start,
+            meter: written.meter.setup(),
+            gps: GpsSetup {
+                start: start.unwrap_or(default.start),
+                hz: written.gps.hz.unwrap_or(default.hz),
+                recording: written.gps.recording.map(|file| recording(path, &file)).transpose()?,
+            },
+            agent: written.agent,
+            server: written.server,
+            events,
+        })
+    }
+}
+
+impl Written {
+    fn check(&self) -> Result<(), String> {
+        let Self { meter, gps, .. } = self;
+        let among = |name: &str, value: f64, least: f64, most: f64| {
+            if value.is_finite() && (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("{name} = {value} is not in {least} to {most}"))
+            }
+        };
+        among("duration_s", self.duration_s, 1.0, 86_400.0)?;
+        among("drain_s", self.drain_s, 0.0, 3_600.0)?;
+        among("meter.k", meter.k, 0.001, 1e6)?;
+        among("meter.lines_per_s", meter.lines_per_s, 0.1, 10.0)?;
+        among("meter.modulus", meter.modulus as f64, 2.0, 1e18)?;
+        among("gps.hz", f64::from(gps.hz.unwrap_or(1)), 1.0, 10.0)?;
+        if let Some([lat, lon]) = gps.start {
+            among("gps.start latitude", lat, -89.0, 89.0)?;
+            among("gps.start longitude", lon, -180.0, 180.0)?;
+        }
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '*' | '$');
+        if meter.serial.is_empty() || !meter.serial.chars().all(plain) {
+            return Err(format!("meter.serial = {:?} can't stand in a line", meter.serial));
+        }
+        Ok(())
+    }
+}
+
+impl WrittenMeter {
+    fn setup(self) -> MeterSetup {
+        let all = Sensors::default();
+        let unless = |sensor, value: Option<f64>| match self.missing.contains(&sensor) {
+            true => None,
+            false => value,
+        };
+        MeterSetup {
+            sensors: Sensors {
+                fluid_f: unless(Sensor::Fluid, all.fluid_f),
+                ambient_f: unless(Sensor::Ambient, all.ambient_f),
+                battery_percent: unless(Sensor::Battery, all.battery_percent),
+                runtime_min: unless(Sensor::Runtime, all.runtime_min),
+            },
+            serial: self.serial,
+            k: self.k,
+            lines_per_s: self.lines_per_s,
+            modulus: self.modulus,
+            start_count: self.start_count,
+        }
+    }
+}
+
+impl Default for WrittenMeter {
+    fn default() -> Self {
+        let MeterSetup { serial, k, lines_per_s, modulus, start_count, .. } = MeterSetup::default();
+        Self { serial, k, lines_per_s, modulus, start_count, missing: Vec::new() }
+    }
+}
+
+fn recording(scenario: &Path, file: &Path) -> Result<Recording, ScenarioError> {
+    let path = scenario.parent().unwrap_or(Path::new(".")).join(file);
+    let bytes = std::fs::read(&path)
+        .map_err(|source| ScenarioError::Read { path: path.clone(), source })?;
+    Recording::read(&bytes).map_err(|source| ScenarioError::Recording { path, source })
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn half_a_minute() -> f64 {
+    30.0
+}
+
+fn yes() -> bool {
+    true
+}

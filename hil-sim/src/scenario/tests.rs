@@ -1,0 +1,118 @@
+//! Scenarios as they are written, and what is wrong with some.
+
+use super::event::Turn;
+use super::*;
+use crate::jobcloser::{Fault, Times};
+
+const HEAD: &str = "name = \"test\"\nduration_s = 60\n";
+
+fn read(rest: &str) -> Result<Scenario, ScenarioError> {
+    Scenario::read(&format!("{HEAD}{rest}"), Path::new("test.toml"))
+}
+
+fn refused(rest: &str) -> String {
+    read(rest).unwrap_err().to_string()
+}
+
+#[test]
+fn a_timeline_is_read_in_order_with_its_defaults() {
+    let scenario = read(
+        r#"
+        [meter]
+        missing = ["fluid"]
+        [agent.record]
+        every = "2s"
+        [server]
+        return_notes = true
+        [[at]]
+        t = 20
+        do = "unplug_meter"
+        [[at]]
+        t = 5.5
+        do = "start_spraying"
+        gpm = 2.0
+        [[at]]
+        t = 6
+        do = "fault"
+        fault = "status"
+        code = 503
+        times = 2
+        [[at]]
+        t = 7
+        do = "behaviour"
+        cut_decimals = true
+        "#,
+    )
+    .unwrap();
+    assert_eq!(scenario.events[0], (5.5, Event::Turn(Turn::StartSpraying { gpm: 2.0 })));
+    let Event::Fault(order) = &scenario.events[1].1 else {
+        panic!("{:?}", scenario.events);
+    };
+    assert_eq!(
+        (&order.fault, order.times),
+        (&Fault::Status { code: 503, retry_after: None }, Times::Next(2))
+    );
+    assert_eq!(scenario.events[2].1.to_string(), "server: cut decimals");
+    assert_eq!(scenario.events[3], (20.0, Event::Turn(Turn::UnplugMeter { counting: true })));
+    assert_eq!(scenario.events[3].1.to_string(), "unplug meter");
+    assert!(scenario.meter.sensors.fluid_f.is_none() && scenario.meter.sensors.ambient_f.is_some());
+    assert!(scenario.server.return_notes && scenario.agent.contains_key("record"));
+}
+
+#[test]
+fn unknown_keys_and_senseless_values_are_refused_by_name() {
+    for (rest, named) in [
+        ("duration = 5", "line 3: unknown field `duration`"),
+        ("[meter]\nkay = 5", "unknown field `kay`"),
+        ("[meter]\nk = 0", "meter.k = 0"),
+        ("[meter]\nserial = \"A,B\"", "meter.serial"),
+        ("[gps]\nhz = 20", "gps.hz = 20"),
+        ("[server]\nrefuse_null = true", "unknown field `refuse_null`"),
+        ("[[at]]\ndo = \"plug_gps\"", "line 3: t is missing"),
+        ("[[at]]\nt = 61\ndo = \"plug_gps\"", "outside the 60 s"),
+        ("[[at]]\nt = 1", "do is missing"),
+        ("[[at]]\nt = 1\ndo = \"dance\"", "unknown variant `dance`"),
+        ("[[at]]\nt = 1\ndo = \"plug_gps\"\ngpm = 2", "unknown field `gpm`"),
+        ("[[at]]\nt = 1\ndo = \"start_spraying\"", "missing field `gpm`"),
+        ("[[at]]\nt = 1\ndo = \"start_spraying\"\ngpm = -1.0", "gpm = -1"),
+        ("[[at]]\nt = 1\ndo = \"rollover\"", "meter.start_count"),
+        ("[[at]]\nt = 1\ndo = \"fault\"\nfault = \"html\"\ntime = 2", "unknown key `time`"),
+        ("[[at]]\nt = 1\ndo = \"fault\"\nfault = \"fire\"", "unknown variant `fire`"),
+        ("[[at]]\nt = 1\ndo = \"behaviour\"\nrefuse_null = true", "unknown field `refuse_null`"),
+        ("[[at]]\nt = 50\ndo = \"kill_often\"\ntimes = 3\nover_s = 20.0", "don't fit"),
+    ] {
+        let error = refused(rest);
+        assert!(error.contains(named), "{rest:?}: {error}");
+        assert!(error.contains("test.toml") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn deaths_are_thrown_in_order_and_the_same_for_the_same_seed() {
+    let often = "[[at]]\nt = 10\ndo = \"kill_often\"\ntimes = 20\nover_s = 40.0";
+    let (a, b) = (read(often).unwrap().events, read(often).unwrap().events);
+    assert_eq!(a, b);
+    assert_eq!(a.len(), 40);
+    for (nth, (at, event)) in a.iter().enumerate() {
+        let expected = if nth % 2 == 0 { Turn::KillAgent {} } else { Turn::StartAgent {} };
+        assert_eq!(*event, Event::Turn(expected), "at {at}");
+    }
+    let other = Scenario::read(&format!("seed = 2\n{HEAD}{often}"), Path::new("x")).unwrap();
+    assert_ne!(other.events, a);
+}
+
+#[test]
+fn every_shipped_scenario_is_read() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let scenario = Scenario::load(&path).unwrap_or_else(|err| panic!("{err}: {err:?}"));
+        let stem = path.file_stem().unwrap().to_string_lossy().replace('-', "_");
+        assert_eq!(scenario.name, stem);
+        let sprays = |event: &Event| matches!(event, Event::Turn(Turn::StartSpraying { .. }));
+        assert!(scenario.events.iter().any(|(_, event)| sprays(event)), "{stem}");
+        seen += 1;
+    }
+    assert!(seen >= 11, "{seen} scenarios");
+}

@@ -1,0 +1,191 @@
+//! The daemon on one page: lay the ground, start the tasks, stop them in order.
+//!
+//! ```text
+//! stop:  meter and GPS sources ─► record (one last reading) ─► drain (its answer, 3 s)
+//!        ─► links, control, watchdog ─► queue
+//! ```
+
+mod ground;
+mod reload;
+mod tasks;
+mod wire;
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::clock::source::ClockError;
+use crate::config::last_good::Start;
+use crate::drain::DrainError;
+use crate::meter::profile::ProfileError;
+use crate::queue::{DirLock, LockError, QueueError};
+use crate::record::task::RecordError;
+use crate::stop::Stopper;
+use crate::systemd::{self, Asked, Signals};
+pub use reload::SetLogLevel;
+
+use reload::Reload;
+use tasks::Tasks;
+
+/// Why the agent ended, or didn't begin.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The clocks can't be read.
+    #[error("cannot tell the time")]
+    Clock(#[from] ClockError),
+    /// The data directory can't be made.
+    #[error("cannot make the data directory {path}")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another agent uses it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The queue can't be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The meter's profile can't be used.
+    #[error("cannot use the meter's profile")]
+    Profile(#[from] ProfileError),
+    /// Recording ended, or didn't begin.
+    #[error("recording ended")]
+    Record(#[from] RecordError),
+    /// Delivery ended, or didn't begin.
+    #[error("delivery ended")]
+    Drain(#[from] DrainError),
+    /// The system refused a thread or a signal handler.
+    #[error("the system refused {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task ended that nobody asked to.
+    #[error("the {0} task ended by itself")]
+    Ended(&'static str),
+}
+
+impl AgentError {
+    /// Whether another agent has the data directory.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Lock(LockError::Held { .. }))
+    }
+
+    /// Whether this user has no right to the data directory.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Lock(LockError::File { source, .. }) | Self::DataDir { source, .. } => {
+                source.kind() == std::io::ErrorKind::PermissionDenied
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Runs until a signal says stop, or a task fails.
+///
+/// # Errors
+/// What kept it from beginning, or what ended it; everything that was recorded is in the
+/// queue either way.
+pub async fn run(
+    start: Start,
+    config_path: Option<PathBuf>,
+    set_log_level: SetLogLevel,
+) -> Result<(), AgentError> {
+    let mut signals = Signals::listen()
+        .map_err(|source| AgentError::System { what: "signal handlers", source })?;
+    let ground = ground::lay(&start)?;
+    let mut running = wire::start(&start, config_path, set_log_level, ground).await?;
+    systemd::ready();
+    let outcome = running.until_asked(&mut signals).await;
+    systemd::stopping();
+    info!("stopping");
+    running.stop().await;
+    outcome
+}
+
+/// The daemon, running.
+struct Running {
+    tasks: Tasks,
+    reload: Reload,
+    /// For the sources; the recorder ends by itself when they have.
+    sources: Stopper,
+    drain: Stopper,
+    rest: Stopper,
+    queue: JoinHandle<()>,
+    _lock: DirLock,
+}
+
+impl Running {
+    /// Serves signals until one says stop, or until a task ends, which none should.
+    async fn until_asked(&mut self, signals: &mut Signals) -> Result<(), AgentError> {
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => return Ok(()),
+                    Asked::Reload => match self.reload(signals).await? {
+                        Asked::Stop => return Ok(()),
+                        Asked::Reload => {}
+                    },
+                },
+                failed = self.tasks.first_end() => return Err(failed),
+            }
+        }
+    }
+
+    /// Reloads, and once more if that is asked meanwhile. A word to stop isn't kept waiting
+    /// for a disk: then a reload that is under way is as good as none.
+    async fn reload(&mut self, signals: &mut Signals) -> Result<Asked, AgentError> {
+        systemd::reloading();
+        let mut again = true;
+        while again {
+            again = false;
+            let reload = self.reload.run();
+            tokio::pin!(reload);
+            loop {
+                tokio::select! {
+                    () = &mut reload => break,
+                    asked = signals.next() => match asked {
+                        Asked::Stop => return Ok(Asked::Stop),
+                        Asked::Reload => again = true,
+                    },
+                    failed = self.tasks.first_end() => return Err(failed),
+                }
+            }
+        }
+        systemd::ready();
+        Ok(Asked::Reload)
+    }
+
+    /// Stops everything in the order of the flow, within five seconds in all: what is
+    /// upstream ends first, so that nothing it still has is left behind.
+    async fn stop(mut self) {
+        self.sources.stop();
+        self.tasks.join(&["meter", "gps", "record"], Duration::from_millis(1100)).await;
+        self.drain.stop();
+        self.tasks.join(&["drain"], Duration::from_millis(3100)).await;
+        self.rest.stop();
+        self.tasks.join(&["links", "control", "watchdog"], Duration::from_millis(100)).await;
+        drop((self.reload, self.tasks));
+        close(self.queue).await;
+    }
+}
+
+/// The queue's thread ends by itself once nobody holds a handle: what was asked of it is
+/// on the disk then.
+async fn close(thread: JoinHandle<()>) {
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    match tokio::time::timeout(Duration::from_millis(400), joined).await {
+        Ok(Ok(Ok(()))) => info!("stopped"),
+        _ => warn!("the queue did not close in time; its last commit stands"),
+    }
+}

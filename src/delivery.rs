@@ -1,0 +1,75 @@
+//! The words of delivery: whose readings, which of them, and what became of each. The
+//! queue and the drain speak them; neither is known here.
+
+use serde::Serialize;
+
+use crate::reading::Seq;
+
+/// The job that a batch is for: one (event, job).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct JobKey {
+    /// `EventId`.
+    pub event: String,
+    /// `JobId`.
+    pub job: String,
+}
+
+/// News from the control door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// An operator asked for another try.
+    TryAgain,
+}
+
+/// Which readings to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pick {
+    /// The oldest that are ready, but for these.
+    Oldest {
+        /// Set aside for now.
+        skip: Vec<Seq>,
+        /// Jobs that are passed over for now.
+        but: Vec<JobKey>,
+    },
+    /// Exactly these, as far as they are ready.
+    These(Vec<Seq>),
+}
+
+/// What became of one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server has it, under this id where it told one.
+    Sent(Option<String>),
+    /// The server has not: it is ready again, and its bytes stay as they are.
+    Open,
+    /// The server refused it, alone.
+    Rejected(String),
+}
+
+/// An attempt whose outcome is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// Row id.
+    pub id: i64,
+    /// Its job.
+    pub key: JobKey,
+    /// Its readings that are in doubt.
+    pub seqs: Vec<Seq>,
+}
+
+/// A frozen reading as the server would show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Frozen {
+    /// Our number.
+    pub seq: Seq,
+    /// `MeterSerialNumber`.
+    pub serial: String,
+    /// `ApplicationDate` as an instant, in seconds.
+    pub utc_s: i64,
+    /// `MeterRawCount`.
+    pub raw: i64,
+    /// The offset that `ApplicationDate` was written with, in minutes.
+    pub offset_min: i32,
+    /// `Id`, where known.
+    pub server_id: Option<String>,
+}

@@ -1,0 +1,13 @@
+//! Sending the queue to JobCloser, oldest first, and finding out what became of it.
+//!
+//! [`machine`] decides (pure), [`task`] does. Knows nothing of meters or of how a reading
+//! came about.
+
+mod isolate;
+pub mod machine;
+pub mod reconcile;
+mod retry;
+mod task;
+
+pub use machine::DrainView;
+pub use task::{Drain, DrainError, DrainParts};

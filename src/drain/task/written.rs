@@ -1,0 +1,82 @@
+//! What the delivery task has written down by the queue's thread, and reads back from it.
+//! A queue that takes its time is no task that hangs: it beats meanwhile.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tracing::error;
+
+use super::Drain;
+use crate::config::Config;
+use crate::delivery::Pick;
+use crate::drain::machine::Effects;
+use crate::queue::{Batch, BatchLimits, QueueError, Store, WireSettings};
+use crate::stop::Stop;
+
+/// How long to wait after the queue failed.
+const QUEUE_REST: Duration = Duration::from_secs(5);
+
+impl Drain {
+    pub(super) async fn freeze(
+        &self,
+        pick: &Pick,
+        many: usize,
+        config: &Config,
+    ) -> Result<Option<Batch>, QueueError> {
+        let wrapper = config.jobcloser.body_wrapper.len() as u64 + 8;
+        let limits = BatchLimits {
+            records: many,
+            bytes: config.jobcloser.batch_bytes.saturating_sub(wrapper),
+        };
+        let wire = WireSettings {
+            device_name: config.device.name.clone(),
+            zone: self.recogniser.zone.clone(),
+            stand_in: config.record.stand_in.clone(),
+        };
+        let (pick, now) = (pick.clone(), self.parts.clock.now());
+        self.ask(move |store| store.freeze(&pick, limits, &wire, now)).await
+    }
+
+    pub(super) async fn write_down(&mut self, effects: Effects) -> Result<(), QueueError> {
+        if effects == Effects::default() {
+            return Ok(());
+        }
+        self.ask(move |store| {
+            let refuse = effects.refuse.as_ref().map(|(key, why)| (key.as_ref(), why.as_str()));
+            store.settle(&effects.results, &effects.attempts, refuse)
+        })
+        .await
+    }
+
+    /// The queue failed, and the machine may know more than is written down: what is
+    /// written decides, so it starts anew from there.
+    pub(super) async fn recover(&mut self, err: &QueueError, stop: &mut Stop) {
+        error!(err = err as &dyn std::error::Error, "delivery cannot use the queue");
+        tokio::select! {
+            () = stop.asked() => return,
+            () = sleep(QUEUE_REST) => {}
+        }
+        // Until then nobody would ask about what is in doubt and forgotten here.
+        while !stop.is_asked() {
+            self.parts.pulse.beat(self.parts.clock.now());
+            if let Ok(left) = self.ask(|store| store.open_attempts()).await {
+                let config = self.parts.config.borrow().clone();
+                self.machine.begin_anew(&config, left, Instant::now());
+                return;
+            }
+            tokio::select! {
+                () = stop.asked() => {}
+                () = sleep(QUEUE_REST) => {}
+            }
+        }
+    }
+
+    /// Asks the queue.
+    pub(super) async fn ask<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Store) -> Result<R, QueueError> + Send + 'static,
+    ) -> Result<R, QueueError> {
+        let beat = || self.parts.pulse.beat(self.parts.clock.now());
+        self.parts.queue.call_alive(job, beat).await
+    }
+}

@@ -1,0 +1,152 @@
+//! How two counts stand to each other: whether one may follow from the other at once, and
+//! what a confirmed change means. Remembers nothing.
+
+use super::sequence::{self, Step};
+use super::{GAP_MS, RestartFrom, Rules, Seen};
+
+/// What lies between the last believed count and a confirmed suspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The meter counted on; `jump`: by more than the time passed explains.
+    Forward { counts: u64, jump: bool },
+    /// The count passed the modulus.
+    Rollover { counts: u64 },
+    /// The last believed count was a damaged line, too high by so many counts.
+    Correction { excess: u64 },
+    /// The meter began again.
+    Restart,
+}
+
+/// Milliseconds from one sample to a later one; `None` across a boot.
+fn elapsed_ms(from: Seen, to: Seen) -> Option<i64> {
+    Some(to.at?.0.saturating_sub(from.at?.0).max(0))
+}
+
+/// Whether a boot or more than a minute lies between them.
+pub(super) fn is_gap(from: Seen, to: Seen) -> bool {
+    elapsed_ms(from, to).is_none_or(|ms| ms > GAP_MS)
+}
+
+fn sequence_step(rules: &Rules, from: Seen, to: Seen) -> Step {
+    sequence::step(rules.seq_modulus, from.seq, to.seq, elapsed_ms(from, to))
+}
+
+fn counts_between(from: Seen, to: Seen, most: u64) -> bool {
+    to.raw.checked_sub(from.raw).is_some_and(|counts| counts <= most)
+}
+
+/// Whether `now` is believed on its own word. After a gap that is so only for what the
+/// shortest time explains: the bound of a night would let any damaged line pass.
+pub(super) fn at_once(rules: &Rules, last: Seen, now: Seen) -> bool {
+    let elapsed = elapsed_ms(last, now).filter(|ms| *ms <= GAP_MS);
+    counts_between(last, now, rules.bound(elapsed))
+        && matches!(sequence_step(rules, last, now), Step::Unknown | Step::Follows)
+}
+
+/// Whether `now` agrees with an earlier sample that it can be its continuation.
+pub(super) fn follows(rules: &Rules, from: Seen, now: Seen) -> bool {
+    let elapsed = elapsed_ms(from, now);
+    let in_sequence = match sequence_step(rules, from, now) {
+        Step::Unknown | Step::Follows => true,
+        Step::Ahead => elapsed.is_none(),
+        Step::Back => false,
+    };
+    in_sequence && counts_between(from, now, rules.bound(elapsed))
+}
+
+/// What a confirmed suspect says of the last believed count; `before` is the believed one
+/// before that.
+pub(super) fn between(
+    rules: &Rules,
+    before: Option<Seen>,
+    last: Seen,
+    suspect: Seen,
+    after_gap: bool,
+) -> Change {
+    let forward = suspect.raw.checked_sub(last.raw);
+    if before.is_some_and(|before| was_damaged(rules, before, last, suspect)) {
+        return match forward {
+            Some(counts) => Change::Forward { counts, jump: false },
+            None => Change::Correction { excess: last.raw.saturating_sub(suspect.raw) },
+        };
+    }
+    if restarted(rules, before, last, suspect) {
+        return Change::Restart;
+    }
+    let elapsed = elapsed_ms(last, suspect);
+    if let Some(counts) = forward {
+        // Across a boot no bound is known, so nothing can be called a jump.
+        return Change::Forward {
+            counts,
+            jump: elapsed.is_some() && counts > rules.bound(elapsed),
+        };
+    }
+    // A damaged line that was too low leaves too much to the rollover after it: then the
+    // count before it, if it is recent, speaks for the rollover.
+    let witness = before.filter(|before| !is_gap(*before, suspect));
+    let explained = [Some(last), witness].into_iter().flatten().any(|from| {
+        counts_over_the_modulus(rules, from, suspect)
+            .is_some_and(|counts| counts <= rules.bound(elapsed_ms(from, suspect)))
+    });
+    match counts_over_the_modulus(rules, last, suspect) {
+        Some(counts) if explained && (!after_gap || rules.rollover_register) => {
+            Change::Rollover { counts }
+        }
+        _ => Change::Restart,
+    }
+}
+
+/// Counts from one to a lower one past the modulus.
+fn counts_over_the_modulus(rules: &Rules, from: Seen, to: Seen) -> Option<u64> {
+    rules.modulus.checked_sub(from.raw)?.checked_add(to.raw)
+}
+
+/// Whether `last` was a damaged line that was near enough to be believed: a fresh count
+/// follows from the one before it, in count and sequence, as if `last` had not been.
+/// A restart can only look the same where its count happens to fall between the two; what
+/// it misses then is little, where a restart invented here would bring all that the meter
+/// shows.
+fn was_damaged(rules: &Rules, before: Seen, last: Seen, suspect: Seen) -> bool {
+    if is_gap(last, suspect) {
+        return false;
+    }
+    let elapsed = elapsed_ms(before, suspect).filter(|ms| *ms <= GAP_MS);
+    follows(rules, before, suspect) && counts_between(before, suspect, rules.bound(elapsed))
+}
+
+/// Whether the sequence number says that the meter had no power in between.
+///
+/// A lower number means that, even if the count is higher; unless it was the last number
+/// that was damaged, which the one before it shows. And where so much time may have
+/// passed that the number wrapped (after a night it has), a count that no power-up so few
+/// lines ago can explain shows that it did.
+///
+/// Across a boot a higher count with a lower number is one of two things: a meter that lost
+/// its power too and has passed its old count since, or one with power of its own whose
+/// number has wrapped, as it does in three nights of four. The first got its power with the
+/// board or later, so its number is one that this boot's length explains. What it doesn't
+/// explain is taken for a wrap: a restart would bring all that the meter shows, which the
+/// other would invent.
+fn restarted(rules: &Rules, before: Option<Seen>, last: Seen, to: Seen) -> bool {
+    if sequence_step(rules, last, to) != Step::Back {
+        return false;
+    }
+    let in_sequence = before.is_some_and(|before| {
+        !is_gap(before, to) && sequence_step(rules, before, to) == Step::Follows
+    });
+    let may_have_wrapped = [Some(last), before]
+        .into_iter()
+        .flatten()
+        .any(|from| sequence::may_wrap(rules.seq_modulus, from.seq, to.seq, elapsed_ms(from, to)));
+    let since_power_up_ms = i64::from(to.seq.unwrap_or(0)) * 1_000;
+    if elapsed_ms(last, to).is_none()
+        && to.raw >= last.raw
+        && to.at.is_some_and(|at| !sequence::began_with_the_board(to.seq, at.0))
+    {
+        return false;
+    }
+    let too_much_for_a_restart = rules.restart_from == RestartFrom::Zero
+        && to.raw >= last.raw
+        && to.raw > rules.bound(Some(since_power_up_ms));
+    !(in_sequence || (may_have_wrapped && too_much_for_a_restart))
+}

@@ -1,0 +1,219 @@
+//! A serial port that comes back by itself.
+//!
+//! Opened by its stable name, exclusively; when the device goes away the descriptor is
+//! closed first, so that the kernel can give the name to the device when it returns.
+//! Knows nothing of what the bytes mean.
+
+mod reopen;
+mod serial;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_serial::SerialStream;
+use tracing::{debug, info, warn};
+
+use crate::cause::chain;
+use crate::config::Framing;
+use crate::health::Health;
+use reopen::Reopen;
+
+/// What opens a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Stable name of the device.
+    pub path: PathBuf,
+    /// Bits a second.
+    pub baud: u32,
+    /// Data bits, parity, stop bits.
+    pub framing: Framing,
+}
+
+/// What went wrong with a port.
+#[derive(Debug, Error)]
+pub enum PortError {
+    /// It can't be opened.
+    #[error("cannot open {path}; is it plugged in, and does nobody else hold it?")]
+    Open {
+        /// The port.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Reading failed: the device has most likely been unplugged.
+    #[error("lost {path}")]
+    Read {
+        /// The port.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The other end is gone.
+    #[error("{path} was hung up")]
+    HungUp {
+        /// The port.
+        path: String,
+    },
+    /// Open, but nothing came for so long that it is opened anew.
+    #[error("{path} has been silent for {seconds} s; check power and wiring")]
+    Silent {
+        /// The port.
+        path: String,
+        /// How long.
+        seconds: u64,
+    },
+}
+
+/// What happens on a port.
+#[derive(Debug)]
+pub enum Event {
+    /// It was opened (again): counts may have gone on unseen.
+    Opened,
+    /// So many bytes are in the buffer.
+    Bytes(usize),
+    /// It was closed; it will be opened again.
+    Lost,
+}
+
+/// A serial port, open or waiting to be.
+#[derive(Debug)]
+pub struct Port {
+    settings: Settings,
+    stream: Option<SerialStream>,
+    reopen: Reopen,
+    health: Health,
+}
+
+impl Port {
+    /// A port that will be opened at the first [`Port::next`].
+    pub fn new(settings: Settings) -> Self {
+        let health = Health { path: settings.path.display().to_string(), ..Health::default() };
+        Self { settings, stream: None, reopen: Reopen::new(Instant::now()), health }
+    }
+
+    /// Waits for the next thing to happen. Never returns an error: a port that can't be
+    /// opened is tried again for ever, without a busy loop. May be cancelled at any await
+    /// without losing bytes.
+    pub async fn next(&mut self, buf: &mut [u8]) -> Event {
+        loop {
+            let Some(stream) = self.stream.as_mut() else {
+                sleep_until(self.reopen.next_try()).await;
+                if self.open() {
+                    return Event::Opened;
+                }
+                continue;
+            };
+            let lost = match timeout_at(self.reopen.silent_until(), stream.read(buf)).await {
+                Ok(Ok(0)) => PortError::HungUp { path: self.health.path.clone() },
+                Ok(Ok(n)) => {
+                    self.reopen.heard(Instant::now());
+                    self.health.bytes += n as u64;
+                    self.health.problem = None;
+                    return Event::Bytes(n);
+                }
+                Ok(Err(source)) => PortError::Read { path: self.health.path.clone(), source },
+                Err(_) => PortError::Silent {
+                    path: self.health.path.clone(),
+                    seconds: self.reopen.patience().as_secs(),
+                },
+            };
+            self.close(&lost);
+            return Event::Lost;
+        }
+    }
+
+    /// Uses other settings from now on; opens anew only if they differ.
+    pub fn change(&mut self, settings: Settings) {
+        if settings != self.settings {
+            info!(from = %self.settings.path.display(), to = %settings.path.display(), "serial port changed");
+            let Health { bytes, opened, lost, .. } = self.health;
+            *self = Self::new(settings);
+            self.health = Health { bytes, opened, lost, ..std::mem::take(&mut self.health) };
+        }
+    }
+
+    /// Closes it until the next [`Port::next`], which opens it at once: what comes in between
+    /// is nobody's, and others may have it.
+    pub fn shut(&mut self) {
+        if self.stream.take().is_some() {
+            info!(port = self.health.path, "serial port closed");
+        }
+        self.health.open = false;
+        self.health.problem = None;
+        self.reopen = Reopen::new(Instant::now());
+    }
+
+    /// Its state.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    fn open(&mut self) -> bool {
+        match serial::open(&self.settings) {
+            Ok(stream) => {
+                info!(port = self.health.path, "serial port open");
+                self.stream = Some(stream);
+                self.health.open = true;
+                self.health.opened += 1;
+                self.health.problem = None;
+                self.reopen.opened(Instant::now());
+                true
+            }
+            Err(source) => {
+                let err = PortError::Open { path: self.health.path.clone(), source };
+                self.complain(&err);
+                self.reopen.failed(Instant::now());
+                false
+            }
+        }
+    }
+
+    /// The descriptor goes before anything else: while it is held, a device that is
+    /// plugged in again gets another number and the stable name points past us.
+    fn close(&mut self, err: &PortError) {
+        drop(self.stream.take());
+        self.health.open = false;
+        self.health.lost += 1;
+        self.complain(err);
+        self.reopen.closed(Instant::now(), matches!(err, PortError::Silent { .. }));
+    }
+
+    /// Says a new problem once, a repeated one only at debug level.
+    fn complain(&mut self, err: &PortError) {
+        let text = chain(err);
+        if self.health.problem.as_deref() == Some(&text) {
+            debug!(port = self.health.path, problem = text, "serial port still away");
+        } else {
+            warn!(port = self.health.path, problem = text, "serial port away");
+            self.health.problem = Some(text);
+        }
+    }
+}
+
+/// How long a lost port may stay closed before the next try.
+pub const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_not_there_is_reported_once_and_tried_again() {
+        let mut port = Port::new(Settings {
+            path: "/nonexistent/meter".into(),
+            baud: 9600,
+            framing: Framing { data_bits: 8, parity: crate::config::Parity::None, stop_bits: 1 },
+        });
+        let mut buf = [0; 16];
+        let waited = tokio::time::timeout(Duration::from_millis(50), port.next(&mut buf)).await;
+        assert!(waited.is_err(), "still waiting");
+        let health = port.health();
+        assert!(!health.open);
+        assert!(health.problem.as_deref().unwrap().contains("cannot open /nonexistent/meter"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The SQLite store of readings and of what became of each: all the SQL there is.
+//!
+//! One thread owns the writing connection ([`Queue`]); everything else looks in through
+//! read-only connections ([`View`]). WAL with `synchronous=FULL`: a transaction that
+//! returned is on the disk before anyone is told. Knows nothing of ports, of HTTP, or of
+//! why a reading was made.
+
+mod anchor;
+mod append;
+mod assign;
+mod balance;
+mod batch;
+mod file;
+mod freeze;
+mod lock;
+mod meta;
+mod refusal;
+mod rows;
+mod schema;
+mod settle;
+mod store;
+mod thread;
+mod view;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use append::Appended;
+pub use assign::{Assigned, Selector};
+pub use balance::{Balance, Share};
+pub use batch::{Batch, BatchLimits, WireSettings};
+pub use file::{FILE, after_damage, file_in, others_beside};
+pub use lock::{DirLock, LockError, give_to_owner, holder};
+pub use store::{Position, Store};
+pub use thread::Queue;
+pub use view::{Detail, Filter, Listed, View};
+
+use crate::reading::Seq;
+
+/// What went wrong in the store.
+#[derive(Debug, Error)]
+pub enum QueueError {
+    /// The file can't be opened.
+    #[error("cannot open the queue {path}; check that the directory exists and is writable")]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The database was written by a newer program; it is left untouched.
+    #[error(
+        "the queue {path} has schema {found}, newer than this program's {known}; it is left untouched"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The last one this program knows.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the queue failed to {doing}")]
+    Sql {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A count or id that SQLite's integers can't hold.
+    #[error("{what} {value} is beyond what the queue can hold")]
+    Range {
+        /// Which value.
+        what: &'static str,
+        /// The value.
+        value: u64,
+    },
+    /// There is no such reading.
+    #[error("there is no reading {}", .0.0)]
+    NoSuchReading(Seq),
+    /// What was asked can't be done, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The writing thread is gone.
+    #[error("the queue's thread has ended")]
+    Closed,
+}
+
+impl QueueError {
+    /// Whether the file is no database any more, or not a whole one.
+    pub fn is_damage(&self) -> bool {
+        let (Self::Open { source, .. } | Self::Sql { source, .. }) = self else { return false };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        )
+    }
+}
+
+/// Attaches what was being done to SQLite's error.
+trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, QueueError>;
+}
+
+impl<T> Doing<T> for Result<T, rusqlite::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, QueueError> {
+        self.map_err(|source| QueueError::Sql { doing, source })
+    }
+}

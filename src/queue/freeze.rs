@@ -1,0 +1,292 @@
+//! Taking a batch and freezing it: the transaction that records the attempt also fixes
+//! each reading's second, offset, ids and exact bytes (RULES.md, 21).
+//!
+//! A power cut before the commit leaves the readings ready and nothing sent. One after it
+//! leaves them in doubt, whether or not a byte has left: they are asked about, and a
+//! retry sends the same bytes.
+
+mod record;
+mod walk;
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::batch::{Batch, BatchLimits, WireSettings};
+use super::{Doing, QueueError, Store};
+use crate::clock::{Anchor, BootInstant};
+use crate::delivery::{JobKey, Pick};
+use crate::failpoint;
+use crate::reading::{Seq, SpanId, State};
+use record::{Frozen, Row};
+
+const DOING: &str = "freeze a batch";
+
+/// How far a record's second may be moved from the resolved one.
+const MOVED_AT_MOST_S: i64 = 2;
+
+/// Readings looked at in a turn, however few are wanted: a run of time conflicts is marked
+/// in few turns.
+const LOOK_AT_LEAST: usize = 100;
+
+impl Store {
+    /// Freezes the next batch; `None` where nothing of what was asked for is ready.
+    /// Readings whose second is taken are put on hold as time conflicts on the way.
+    ///
+    /// # Errors
+    /// Where it can't be written; nothing has changed then.
+    pub fn freeze(
+        &mut self,
+        pick: &Pick,
+        limits: BatchLimits,
+        wire: &WireSettings,
+        now: BootInstant,
+    ) -> Result<Option<Batch>, QueueError> {
+        let boot = self.boot;
+        let tx = Self::begin(&mut self.db, DOING)?;
+        let attempt = next_attempt(&tx)?;
+        let (anchors, tag, conflicts) = (&self.anchors, &self.tag, Cell::new(0));
+        let freezer = Freezer { db: &tx, anchors, tag, wire, attempt, conflicts };
+        let Some(taken) = freezer.next(pick, limits)? else {
+            // Conflicts found on the way are kept.
+            tx.commit().doing(DOING)?;
+            return Ok(None);
+        };
+        tx.execute(
+            "INSERT INTO attempt (id, span, boot, started) VALUES (?1, ?2, ?3, ?4)",
+            params![attempt, taken.span, boot, now],
+        )
+        .doing(DOING)?;
+        failpoint::pass("freeze_before_commit");
+        tx.commit().doing(DOING)?;
+        failpoint::pass("freeze_after_commit");
+        let (seqs, records) = taken.records.into_iter().map(|r| (r.seq, r.wire)).unzip();
+        Ok(Some(Batch { attempt, key: taken.key, seqs, records }))
+    }
+}
+
+fn next_attempt(db: &Connection) -> Result<i64, QueueError> {
+    db.query_row("SELECT coalesce(max(id), 0) + 1 FROM attempt", [], |r| r.get(0)).doing(DOING)
+}
+
+/// What has been taken for a batch so far.
+struct Taken {
+    span: SpanId,
+    key: JobKey,
+    records: Vec<Frozen>,
+}
+
+struct Freezer<'a> {
+    db: &'a Connection,
+    anchors: &'a HashMap<i64, Vec<Anchor>>,
+    tag: &'a str,
+    wire: &'a WireSettings,
+    attempt: i64,
+    /// Readings put on hold as time conflicts so far.
+    conflicts: Cell<usize>,
+}
+
+impl Freezer<'_> {
+    fn next(&self, pick: &Pick, limits: BatchLimits) -> Result<Option<Taken>, QueueError> {
+        let mut refused = self.refused_spans()?;
+        match pick {
+            Pick::These(seqs) => {
+                let mut taken = None;
+                self.take(seqs.iter().copied(), limits, &refused, &mut taken)?;
+                Ok(taken)
+            }
+            Pick::Oldest { skip, but } => {
+                for job in but {
+                    refused.extend(self.spans_of(job)?);
+                }
+                let skip: BTreeSet<Seq> = skip.iter().copied().collect();
+                // Each turn takes something, marks a conflict or passes a span for good, so
+                // the loop ends.
+                while let Some(span) = self.oldest_span(&skip, &refused)? {
+                    let before = self.conflicts.get();
+                    let taken = self.take_of(span, &skip, limits, &refused)?;
+                    if taken.is_some() {
+                        return Ok(taken);
+                    }
+                    // Behind what was only marked there may be more that is ready.
+                    if self.conflicts.get() == before {
+                        refused.insert(span);
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The oldest readings of one span, boot by boot.
+    fn take_of(
+        &self,
+        span: SpanId,
+        skip: &BTreeSet<Seq>,
+        limits: BatchLimits,
+        refused: &BTreeSet<SpanId>,
+    ) -> Result<Option<Taken>, QueueError> {
+        let mut taken = None;
+        for boot in self.boots_of(span)? {
+            let room = taken
+                .as_ref()
+                .map_or(limits.records, |t: &Taken| limits.records.saturating_sub(t.records.len()));
+            let looked_at = room.max(LOOK_AT_LEAST).saturating_add(skip.len());
+            let seqs = self.ready_in(span, boot, looked_at)?;
+            let seqs = seqs.into_iter().filter(|s| !skip.contains(s));
+            if self.take(seqs, limits, refused, &mut taken)? {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Adds readings to the batch until it is full; says whether it is.
+    fn take(
+        &self,
+        seqs: impl Iterator<Item = Seq>,
+        limits: BatchLimits,
+        refused: &BTreeSet<SpanId>,
+        taken: &mut Option<Taken>,
+    ) -> Result<bool, QueueError> {
+        for seq in seqs {
+            let Some(row) = Row::ready(self.db, seq)? else { continue };
+            if refused.contains(&row.span) || taken.as_ref().is_some_and(|t| t.span != row.span) {
+                continue;
+            }
+            let Some(frozen) = self.freeze_row(&row)? else { continue };
+            let held = taken.get_or_insert_with(|| Taken {
+                span: row.span,
+                key: row.key(),
+                records: Vec::new(),
+            });
+            let bytes: usize = held.records.iter().map(|r| r.wire.len() + 1).sum();
+            let full =
+                bytes + frozen.wire.len() + 2 > usize::try_from(limits.bytes).unwrap_or(usize::MAX);
+            if full && !held.records.is_empty() {
+                return Ok(true);
+            }
+            // At once, so that the next reading sees that its second is taken.
+            self.keep(&frozen)?;
+            held.records.push(frozen);
+            if held.records.len() >= limits.records.max(1) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The record of a row: as it was frozen before, or frozen now; `None` where its boot
+    /// has no anchor, or its second is taken (it is on hold then).
+    fn freeze_row(&self, row: &Row) -> Result<Option<Frozen>, QueueError> {
+        if let Some(frozen) = row.frozen_before() {
+            return Ok(Some(frozen));
+        }
+        let Some(utc) =
+            self.anchors.get(&row.boot).and_then(|a| crate::clock::resolve::resolve(a, row.at))
+        else {
+            return Ok(None);
+        };
+        let Some(second) = self.free_second(row, utc.floor_s())? else {
+            self.db
+                .prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
+                .and_then(|mut s| s.execute(params![row.seq, State::TimeConflict]))
+                .doing(DOING)?;
+            self.conflicts.set(self.conflicts.get() + 1);
+            return Ok(None);
+        };
+        Ok(row.write(second, self.tag, self.wire))
+    }
+
+    /// The second that a reading gets: that of its resolved time, or the next one after
+    /// its predecessor's, moved by at most two; `None` where those are taken.
+    fn free_second(&self, row: &Row, resolved: i64) -> Result<Option<i64>, QueueError> {
+        let before = self.second_before(row, resolved)?;
+        let mut second = before.map_or(resolved, |b| resolved.max(b.saturating_add(1)));
+        while second <= resolved + MOVED_AT_MOST_S {
+            let taken: bool = self
+                .db
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = ?1 AND utc_s = ?2)",
+                )
+                .and_then(|mut s| s.query_row(params![row.meter, second], |r| r.get(0)))
+                .doing(DOING)?;
+            if !taken {
+                return Ok(Some(second));
+            }
+            second += 1;
+        }
+        Ok(None)
+    }
+
+    /// The second of a reading's predecessor, where that could push it.
+    ///
+    /// The predecessor is the nearest frozen reading of its meter *before it in sequence*,
+    /// not the last one frozen: what was held for want of a job is frozen after readings
+    /// that were recorded later.
+    fn second_before(&self, row: &Row, resolved: i64) -> Result<Option<i64>, QueueError> {
+        // In order, nothing of this meter is frozen that late: one look into the index
+        // tells, also for a new meter, or one that comes back after a year of another.
+        let pushed: bool = self
+            .db
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = ?1 AND utc_s >= ?2)",
+            )
+            .and_then(|mut s| s.query_row(params![row.meter, resolved], |r| r.get(0)))
+            .doing(DOING)?;
+        if !pushed {
+            return Ok(None);
+        }
+        let nearest: Option<(i64, i64)> = self
+            .db
+            .prepare_cached(
+                "SELECT meter, utc_s FROM delivery WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
+            )
+            .and_then(|mut s| s.query_row([row.seq], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+            .doing(DOING)?;
+        match nearest {
+            None => Ok(None),
+            Some((meter, second)) if meter == row.meter => Ok(Some(second)),
+            // Assigned late, and the first after a change of meters: once for such a run
+            // the meter's own entries are walked, in the index alone.
+            Some(_) => self
+                .db
+                .prepare_cached(
+                    "SELECT utc_s, max(seq) FROM delivery INDEXED BY delivery_second
+                     WHERE meter = ?1 AND seq < ?2",
+                )
+                .and_then(|mut s| s.query_row(params![row.meter, row.seq], |r| r.get(0)))
+                .doing(DOING),
+        }
+    }
+
+    fn keep(&self, record: &Frozen) -> Result<(), QueueError> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO delivery (seq, attempt, span, meter, utc_s, offset_min, wire)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (seq) DO UPDATE SET attempt = ?2, message = NULL",
+            )
+            .and_then(|mut s| {
+                s.execute(params![
+                    record.seq,
+                    self.attempt,
+                    record.span,
+                    record.meter,
+                    record.utc_s,
+                    record.offset_min,
+                    record.wire
+                ])
+            })
+            .doing(DOING)?;
+        self.db
+            .prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
+            .and_then(|mut s| s.execute(params![record.seq, State::InDoubt]))
+            .map(drop)
+            .doing(DOING)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! One row as the record that the server gets. Which row, and at which second, is
+//! decided elsewhere.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::super::batch::WireSettings;
+use super::super::{Doing, QueueError};
+use super::DOING;
+use crate::clock::BootInstant;
+use crate::delivery::JobKey;
+use crate::jobcloser::note;
+use crate::jobcloser::wire::{self, Outgoing};
+use crate::reading::{Assignment, Flag, Flags, Place, Seq, SpanId};
+use crate::units::Microlitres;
+
+/// A ready reading with all that its record says.
+pub(super) struct Row {
+    pub seq: Seq,
+    pub boot: i64,
+    pub at: BootInstant,
+    pub meter: i64,
+    pub span: SpanId,
+    serial: String,
+    unwrapped: i64,
+    total: Microlitres,
+    rate: Option<f64>,
+    fluid: Option<f64>,
+    ambient: Option<f64>,
+    battery: Option<f64>,
+    runtime: Option<f64>,
+    place: Place,
+    fix_age_ms: i64,
+    flags: Flags,
+    k: f64,
+    stretch: i64,
+    zero: i64,
+    base: Microlitres,
+    assignment: Assignment,
+    frozen: Option<(i64, i32, Vec<u8>)>,
+}
+
+/// A record as it will be sent, now and at every retry.
+pub(super) struct Frozen {
+    pub seq: Seq,
+    pub span: SpanId,
+    pub meter: i64,
+    pub utc_s: i64,
+    pub offset_min: i32,
+    pub wire: Vec<u8>,
+}
+
+impl Row {
+    /// The reading, if it is open, assigned and placed, and its meter has a serial number.
+    pub(super) fn ready(db: &Connection, seq: Seq) -> Result<Option<Self>, QueueError> {
+        db.prepare_cached(
+            "SELECT r.seq, r.boot, r.boottime_ms, r.meter, r.span, m.serial, r.unwrapped, r.total_ul, r.rate,
+                 r.temp_fluid, r.temp_ambient, r.battery_pct, r.runtime_min, r.lat_e7, r.lon_e7, r.fix_age_ms,
+                 r.flags, s.k, t.n, t.zero, t.base_ul, p.event, p.job, p.item, p.product, p.note,
+                 d.utc_s, d.offset_min, d.wire
+             FROM reading r
+             JOIN meter m ON m.id = r.meter
+             JOIN segment s ON s.id = r.segment
+             JOIN span p ON p.id = r.span
+             JOIN stretch t ON t.span = r.span AND t.segment = r.segment
+             LEFT JOIN delivery d ON d.seq = r.seq
+             WHERE r.seq = ?1 AND r.state = 0 AND r.lat_e7 IS NOT NULL AND r.meter <> 0",
+        )
+        .and_then(|mut s| s.query_row([seq], Self::read).optional())
+        .doing(DOING)
+    }
+
+    fn read(r: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let frozen = match r.get::<_, Option<i64>>(26)? {
+            Some(utc_s) => Some((utc_s, r.get(27)?, r.get(28)?)),
+            None => None,
+        };
+        Ok(Self {
+            seq: r.get(0)?,
+            boot: r.get(1)?,
+            at: r.get(2)?,
+            meter: r.get(3)?,
+            span: r.get(4)?,
+            serial: r.get(5)?,
+            unwrapped: r.get(6)?,
+            total: r.get(7)?,
+            rate: r.get(8)?,
+            fluid: r.get(9)?,
+            ambient: r.get(10)?,
+            battery: r.get(11)?,
+            runtime: r.get(12)?,
+            place: Place { lat_e7: r.get(13)?, lon_e7: r.get(14)? },
+            fix_age_ms: r.get::<_, Option<i64>>(15)?.unwrap_or(0),
+            flags: r.get(16)?,
+            k: r.get(17)?,
+            stretch: r.get(18)?,
+            zero: r.get(19)?,
+            base: r.get(20)?,
+            assignment: Assignment {
+                event: r.get(21)?,
+                job: r.get(22)?,
+                item: r.get(23)?,
+                product: r.get(24)?,
+                note: r.get(25)?,
+            },
+            frozen,
+        })
+    }
+
+    /// The job it is for.
+    pub(super) fn key(&self) -> JobKey {
+        JobKey { event: self.assignment.event.clone(), job: self.assignment.job.clone() }
+    }
+
+    /// As it was frozen by an earlier attempt.
+    pub(super) fn frozen_before(&self) -> Option<Frozen> {
+        let (utc_s, offset_min, wire) = self.frozen.clone()?;
+        Some(Frozen { seq: self.seq, span: self.span, meter: self.meter, utc_s, offset_min, wire })
+    }
+
+    /// Its record at this second; `None` for a second that no calendar has.
+    pub(super) fn write(&self, utc_s: i64, tag: &str, wire: &WireSettings) -> Option<Frozen> {
+        let offset_min = wire::offset_minutes(&wire.zone, utc_s)?;
+        let outgoing = Outgoing {
+            event: self.assignment.event.clone(),
+            job: self.assignment.job.clone(),
+            item: self.assignment.item.clone(),
+            product: self.assignment.product.clone(),
+            application_date: wire::application_date(utc_s, offset_min)?,
+            place: self.place,
+            serial: self.serial.clone(),
+            raw: self.unwrapped.cast_unsigned(),
+            rate_gpm: self.rate,
+            total_gal: self.total.gallons(),
+            zero: self.zero.cast_unsigned(),
+            fluid_f: self.fluid.or(wire.stand_in.fluid_f),
+            ambient_f: self.ambient.or(wire.stand_in.ambient_f),
+            battery_percent: self.battery.or(wire.stand_in.battery_percent),
+            runtime_min: self.runtime.or(wire.stand_in.runtime_min),
+            note: note::compose(tag, self.seq, &self.words(), &self.assignment.note),
+            device_name: wire.device_name.clone(),
+            k: self.effective_k(),
+        };
+        Some(Frozen {
+            seq: self.seq,
+            span: self.span,
+            meter: self.meter,
+            utc_s,
+            offset_min,
+            wire: wire::encode(&outgoing),
+        })
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self
+            .flags
+            .words()
+            .filter(|w| *w != Flag::ReusedFix.word())
+            .map(str::to_owned)
+            .collect();
+        if self.flags.has(Flag::ReusedFix) {
+            words.push(format!("fix-age={}s", self.fix_age_ms / 1000));
+        }
+        if self.stretch > 1 {
+            words.push(format!("seg={} base={:.6}", self.stretch, self.base.gallons()));
+        }
+        words
+    }
+
+    /// K of the segment; where (Hz, K) points were at work, the counts since zero over
+    /// their gallons, so that (raw − to zero) / K is the volume that was counted.
+    fn effective_k(&self) -> f64 {
+        let counts = (self.unwrapped - self.zero) as f64;
+        let gallons = (self.total - self.base).gallons();
+        let expected = counts / self.k;
+        // A microlitre either way is rounding, not another K.
+        if counts <= 0.0 || gallons <= 0.0 || (expected - gallons).abs() < 1e-6 {
+            self.k
+        } else {
+            counts / gallons
+        }
+    }
+}

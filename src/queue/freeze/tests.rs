@@ -1,0 +1,465 @@
+//! Freezing as timelines: what is taken, in which order, at which second, in which bytes.
+
+use serde_json::Value;
+
+use super::super::append::tests::{assignment, reading, segment, store, to_job};
+use super::*;
+use crate::clock::{AnchorSource, UtcMs};
+use crate::config::StandIn;
+use crate::delivery::Outcome;
+use crate::queue::Selector;
+use crate::reading::{Flag, Flags, NewSpan, Origin, Reading, SegmentReason};
+
+/// 2027-05-02T10:16:42Z.
+const NOON_S: i64 = 1_809_253_002;
+
+fn wire() -> WireSettings {
+    WireSettings {
+        device_name: "rig-7".to_owned(),
+        zone: jiff::tz::TimeZone::get("America/Chicago").unwrap(),
+        stand_in: StandIn::default(),
+    }
+}
+
+fn limits(records: usize) -> BatchLimits {
+    BatchLimits { records, bytes: 1 << 20 }
+}
+
+fn oldest() -> Pick {
+    Pick::Oldest { skip: Vec::new(), but: Vec::new() }
+}
+
+/// Boot time zero is noon.
+fn anchor(store: &mut Store) {
+    let anchor = Anchor {
+        at: BootInstant(0),
+        utc: UtcMs(NOON_S * 1000),
+        err_ms: 10,
+        source: AnchorSource::Gps,
+    };
+    store.add_anchor(anchor).unwrap();
+}
+
+fn freeze(store: &mut Store, pick: &Pick, records: usize) -> Option<Batch> {
+    store.freeze(pick, limits(records), &wire(), BootInstant(0)).unwrap()
+}
+
+fn seqs(batch: &Option<Batch>) -> Vec<i64> {
+    batch.as_ref().map(|b| b.seqs.iter().map(|s| s.0).collect()).unwrap_or_default()
+}
+
+/// Five readings of job a (1..=5), the first its tare.
+fn five() -> Store {
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
+    for n in 1..=4 {
+        store.append(&reading(1 + 5 * n, 100 * n as u64, 100)).unwrap();
+    }
+    store
+}
+
+#[test]
+fn nothing_is_taken_before_the_boot_has_a_time_and_everything_after_one_anchor() {
+    let mut store = five();
+    assert_eq!(freeze(&mut store, &oldest(), 10), None);
+    anchor(&mut store);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn the_oldest_come_first_and_a_batch_is_of_one_span() {
+    let mut store = five();
+    anchor(&mut store);
+    store.append(&Reading { span: to_job("b", false), ..reading(26, 500, 100) }).unwrap();
+    store.append(&reading(31, 600, 100)).unwrap();
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 4)), [1, 2, 3, 4]);
+    let rest = freeze(&mut store, &oldest(), 4);
+    assert_eq!(seqs(&rest), [5, 6]);
+    assert_eq!(rest.unwrap().key.job, "a");
+    let next = freeze(&mut store, &oldest(), 4);
+    assert_eq!((seqs(&next), next.unwrap().key.job), (vec![7], "b".to_owned()));
+    assert_eq!(freeze(&mut store, &oldest(), 4), None);
+}
+
+#[test]
+fn a_record_says_what_the_row_says() {
+    let mut store = five();
+    anchor(&mut store);
+    let batch = freeze(&mut store, &oldest(), 10).unwrap();
+    let record: Value = serde_json::from_slice(&batch.records[2]).unwrap();
+    let expected = serde_json::json!({
+        "EventId": "e-a",
+        "JobId": "a",
+        "ApplicationDate": "2027-05-02T05:16:53-05:00",
+        "Latitude": "33.5116331",
+        "Longitude": "-86.8965344",
+        "MeterSerialNumber": "AF23265",
+        "MeterRawCount": 200,
+        "MeterCurrentRate": 2.0,
+        "MeterCalculatedFlowTotal": 2.0,
+        "MeterRawCountsToZero": 0,
+        "TemperatureOfFluid": null,
+        "AmbientTemperature": 71.55,
+        "BatteryStatusInPercent": 86,
+        "BatteryStatusInEstimatedRunTime": null,
+        "Note": format!("#{}-3", store.tag()),
+        "DeviceName": "rig-7",
+        "CalibrationFactor": 100.0,
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        let sent = &record[name];
+        assert!(
+            sent == value || sent.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b),
+            "{name}: {sent}"
+        );
+    }
+}
+
+#[test]
+fn a_retry_sends_the_same_bytes_whatever_has_changed_meanwhile() {
+    let mut store = five();
+    anchor(&mut store);
+    let first = freeze(&mut store, &oldest(), 10).unwrap();
+    let back: Vec<_> = first.seqs.iter().map(|s| (*s, Outcome::Open)).collect();
+    store.settle(&back, &[(first.attempt, "not sent")], None).unwrap();
+    let late = Anchor {
+        at: BootInstant(9),
+        utc: UtcMs(NOON_S * 1000 + 60_000),
+        err_ms: 0,
+        source: AnchorSource::Operator,
+    };
+    store.add_anchor(late).unwrap();
+    let other = WireSettings { device_name: "other".to_owned(), ..wire() };
+    let second = store.freeze(&oldest(), limits(10), &other, BootInstant(5)).unwrap().unwrap();
+    assert_eq!(second.records, first.records);
+    assert_ne!(second.attempt, first.attempt);
+}
+
+#[test]
+fn what_is_in_doubt_is_not_taken_again_and_does_not_block_what_is_later() {
+    let mut store = five();
+    anchor(&mut store);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 2)), [1, 2]);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 2)), [3, 4]);
+    let open = store.open_attempts().unwrap();
+    assert_eq!(open.iter().map(|a| a.seqs.len()).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn held_readings_never_block_later_ones() {
+    let mut store = store();
+    anchor(&mut store);
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, ..reading(1, 0, 0) }).unwrap();
+    store.append(&Reading { span: to_job("a", false), ..reading(6, 100, 100) }).unwrap();
+    store.append(&Reading { place: None, ..reading(11, 200, 100) }).unwrap();
+    store.append(&reading(16, 300, 100)).unwrap();
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [4]);
+}
+
+#[test]
+fn a_meter_without_a_serial_is_never_sent_and_blocks_nothing() {
+    let mut store = store();
+    anchor(&mut store);
+    let by = |serial: &str, second| {
+        let opens = segment(second as u64, 0, SegmentReason::Meter);
+        Reading { serial: serial.to_owned(), segment: opens, ..reading(second, second as u64, 0) }
+    };
+    store.append(&Reading { span: to_job("a", true), ..by("", 1) }).unwrap();
+    store.append(&by("", 6)).unwrap();
+    store.append(&by(" ", 11)).unwrap();
+    assert_eq!(freeze(&mut store, &oldest(), 1), None);
+    let these = Pick::These(vec![Seq(1), Seq(2), Seq(3)]);
+    assert_eq!(freeze(&mut store, &these, 9), None);
+    // The technician sets meter.serial_number: whose count it was before, nobody knows.
+    store.append(&by("AF23265", 16)).unwrap();
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 1)), [4]);
+    assert_eq!(freeze(&mut store, &oldest(), 1), None);
+    let balance = super::super::balance::draw(&store.db).unwrap();
+    assert_eq!((balance.no_serial, balance.held.readings, balance.in_doubt.readings), (3, 3, 1));
+    assert!(balance.balanced());
+}
+
+#[test]
+fn readings_assigned_in_the_evening_keep_their_own_seconds() {
+    let mut store = store();
+    anchor(&mut store);
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, ..reading(1, 0, 0) }).unwrap();
+    store.append(&Reading { span: to_job("a", false), ..reading(6, 100, 100) }).unwrap();
+    store.append(&reading(1000, 200, 100)).unwrap();
+    freeze(&mut store, &oldest(), 10).unwrap();
+    store.assign(&Selector::default(), &assignment("late")).unwrap();
+    let batch = freeze(&mut store, &oldest(), 10).unwrap();
+    let dates: Vec<String> = batch
+        .records
+        .iter()
+        .map(|r| {
+            serde_json::from_slice::<Value>(r).unwrap()["ApplicationDate"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(dates, ["2027-05-02T05:16:43-05:00", "2027-05-02T05:16:48-05:00"]);
+}
+
+#[test]
+fn a_meter_that_comes_back_is_pushed_by_its_own_readings_alone() {
+    let mut store = store();
+    let by = |serial: &str, second, n| {
+        let reason = SegmentReason::Meter;
+        let first = segment(n, 0, reason);
+        Reading { serial: serial.to_owned(), segment: first, ..reading(second, n, 0) }
+    };
+    store.append(&Reading { span: to_job("a", true), ..by("A", 10, 0) }).unwrap();
+    let none = Some(NewSpan { assignment: None, origin: Origin::Pick, owns_reading: true });
+    store.append(&by("B", 20, 0)).unwrap();
+    // Recorded without a job, in the same seconds as what follows, and assigned last.
+    store.append(&Reading { span: none, ..by("A", 30, 0) }).unwrap();
+    store.append(&Reading { span: to_job("b", true), ..by("A", 40, 0) }).unwrap();
+    anchor(&mut store);
+    // Boot time 30 and 40 are one second; 10 is the second before.
+    for (at, utc) in [(10_000, NOON_S + 29), (20_000, NOON_S + 30), (40_000, NOON_S + 30)] {
+        let utc = UtcMs(utc * 1000);
+        let source = AnchorSource::Gps;
+        store.add_anchor(Anchor { at: BootInstant(at), utc, err_ms: 0, source }).unwrap();
+    }
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 2]);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [4]);
+    store.assign(&Selector::default(), &assignment("late")).unwrap();
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [3]);
+    let seconds: Vec<i64> = store
+        .db
+        .prepare("SELECT utc_s FROM delivery ORDER BY seq")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let after_noon: Vec<i64> = seconds.iter().map(|s| s - NOON_S).collect();
+    assert_eq!(after_noon, [29, 30, 31, 30]);
+}
+
+#[test]
+fn two_readings_in_one_second_are_a_second_apart_or_held() {
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store
+        .append(&Reading { segment: opens, span: to_job("a", true), ..reading(10, 0, 0) })
+        .unwrap();
+    for n in 1..=4 {
+        store.append(&reading(10 + n, 100 * n as u64, 100)).unwrap();
+    }
+    // A clock that ran at a hundredth of its speed puts all five into one second.
+    for (at, utc) in [(10_000, NOON_S * 1000), (20_000, NOON_S * 1000 + 100)] {
+        let anchor =
+            Anchor { at: BootInstant(at), utc: UtcMs(utc), err_ms: 0, source: AnchorSource::Gps };
+        store.add_anchor(anchor).unwrap();
+    }
+    let batch = freeze(&mut store, &oldest(), 10);
+    assert_eq!(seqs(&batch), [1, 2, 3], "moved by 0, 1 and 2 s");
+    let balance = super::super::balance::draw(&store.db).unwrap();
+    assert_eq!((balance.time_conflict, balance.held.readings), (2, 2));
+    assert!(balance.balanced());
+}
+
+#[test]
+fn a_run_of_time_conflicts_is_marked_at_once_and_what_is_behind_it_is_taken() {
+    const RUN: i64 = 250;
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(0, 0, 0) }).unwrap();
+    for n in 1..=RUN {
+        store.append(&reading(n, 100 * n as u64, 100)).unwrap();
+    }
+    store.append(&reading(1000, 100 * (RUN as u64 + 1), 100)).unwrap();
+    // All but the last stand in one second.
+    for (at, utc) in [(0, 0), (999_000, 500), (1_000_000, 100_000)] {
+        let (at, utc) = (BootInstant(at), UtcMs(NOON_S * 1000 + utc));
+        store.add_anchor(Anchor { at, utc, err_ms: 0, source: AnchorSource::Gps }).unwrap();
+    }
+    for taken in 1..=3 {
+        assert_eq!(seqs(&freeze(&mut store, &oldest(), 1)), [taken], "moved by up to 2 s");
+    }
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 1)), [RUN + 2]);
+    let balance = super::super::balance::draw(&store.db).unwrap();
+    assert_eq!(balance.time_conflict, RUN + 1 - 3);
+}
+
+#[test]
+fn a_batch_stops_at_its_bytes_but_never_at_nothing() {
+    let mut store = five();
+    anchor(&mut store);
+    let one = freeze(&mut store, &oldest(), 1).unwrap().records[0].len() as u64;
+    let tight = BatchLimits { records: 10, bytes: one * 5 / 2 };
+    let batch = store.freeze(&oldest(), tight, &wire(), BootInstant(0)).unwrap();
+    assert_eq!(seqs(&batch), [2, 3]);
+    let nothing = BatchLimits { records: 10, bytes: 1 };
+    let batch = store.freeze(&oldest(), nothing, &wire(), BootInstant(0)).unwrap();
+    assert_eq!(seqs(&batch), [4]);
+}
+
+#[test]
+fn a_refused_job_is_held_and_the_next_one_goes_on() {
+    let mut store = five();
+    anchor(&mut store);
+    store.append(&Reading { span: to_job("b", false), ..reading(26, 500, 100) }).unwrap();
+    store.append(&reading(31, 600, 100)).unwrap();
+    let job = JobKey { event: "e-a".into(), job: "a".into() };
+    store.settle(&[], &[], Some((Some(&job), "closed"))).unwrap();
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [7]);
+    store.settle(&[], &[], Some((None, "five in a row"))).unwrap();
+    assert_eq!(freeze(&mut store, &oldest(), 10), None);
+    assert_eq!(store.allow_all().unwrap(), 2);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)).len(), 6);
+}
+
+#[test]
+fn what_is_set_aside_is_passed_over() {
+    let mut store = five();
+    anchor(&mut store);
+    let pick = Pick::Oldest { skip: vec![Seq(1), Seq(3)], but: Vec::new() };
+    assert_eq!(seqs(&freeze(&mut store, &pick, 2)), [2, 4]);
+    let these = Pick::These(vec![Seq(3), Seq(2), Seq(5)]);
+    assert_eq!(seqs(&freeze(&mut store, &these, 9)), [3, 5], "2 is in doubt already");
+}
+
+#[test]
+fn a_reused_fix_and_a_second_segment_are_told_in_the_note() {
+    let mut store = five();
+    anchor(&mut store);
+    let mut still = reading(60, 30, 50);
+    still.segment = segment(0, 20, SegmentReason::Restart);
+    still.flags = Flags::NONE.with(Flag::Restart).with(Flag::ReusedFix);
+    still.place = still.place.map(|(place, _, hdop)| (place, 74_500, hdop));
+    store.append(&still).unwrap();
+    let batch = freeze(&mut store, &oldest(), 10).unwrap();
+    let record: Value = serde_json::from_slice(batch.records.last().unwrap()).unwrap();
+    assert_eq!(
+        record["Note"],
+        format!("#{}-6 restart fix-age=74s seg=2 base=4.200000", store.tag())
+    );
+    assert_eq!(
+        (&record["MeterRawCount"], &record["MeterRawCountsToZero"]),
+        (&Value::from(30), &Value::from(0))
+    );
+    assert!((record["MeterCalculatedFlowTotal"].as_f64().unwrap() - 4.5).abs() < 1e-6);
+}
+
+#[test]
+fn a_rejected_reading_can_be_tried_again_and_an_acknowledged_one_stays_sent() {
+    let mut store = five();
+    anchor(&mut store);
+    let batch = freeze(&mut store, &oldest(), 2).unwrap();
+    let results =
+        [(Seq(1), Outcome::Sent(Some("id-1".into()))), (Seq(2), Outcome::Rejected("bad".into()))];
+    store.settle(&results, &[(batch.attempt, "accepted")], None).unwrap();
+    store.settle(&[(Seq(1), Outcome::Open)], &[], None).unwrap();
+    assert_eq!(store.retry(&Selector::default()).unwrap(), 1);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 9)), [2, 3, 4, 5]);
+    assert_eq!(store.newest_sent(&batch.key, 20).unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_sent_last_of_a_job_is_what_was_attempted_last_in_any_of_its_spans() {
+    let mut store = five();
+    anchor(&mut store);
+    store.append(&Reading { span: to_job("b", false), ..reading(26, 500, 100) }).unwrap();
+    let none = Some(NewSpan { assignment: None, origin: Origin::Pick, owns_reading: false });
+    store.append(&Reading { span: none, ..reading(31, 600, 100) }).unwrap();
+    store.append(&reading(36, 700, 100)).unwrap();
+    store.append(&Reading { span: to_job("a", false), ..reading(41, 800, 100) }).unwrap();
+    store.append(&reading(46, 900, 100)).unwrap();
+    let sent = |store: &mut Store, pick| {
+        let batch = freeze(store, &pick, 9).unwrap();
+        let all: Vec<_> = batch.seqs.iter().map(|s| (*s, Outcome::Sent(None))).collect();
+        store.settle(&all, &[(batch.attempt, "accepted")], None).unwrap();
+    };
+    sent(&mut store, Pick::These(vec![Seq(10)]));
+    sent(&mut store, Pick::These(vec![Seq(1), Seq(2), Seq(3)]));
+    sent(&mut store, Pick::These(vec![Seq(7)]));
+    store.assign(&Selector::default(), &assignment("a")).unwrap();
+    sent(&mut store, Pick::These(vec![Seq(8), Seq(9)]));
+    freeze(&mut store, &Pick::These(vec![Seq(4)]), 9).unwrap();
+    let key = JobKey { event: "e-a".into(), job: "a".into() };
+    let newest = |many| -> Vec<i64> {
+        store.newest_sent(&key, many).unwrap().iter().map(|f| f.seq.0).collect()
+    };
+    assert_eq!(newest(20), [9, 8, 3, 2, 1, 10], "not 7, of another job, nor 4, in doubt");
+    assert_eq!(newest(3), [9, 8, 3]);
+}
+
+#[test]
+fn the_balance_adds_up_in_every_state() {
+    let mut store = five();
+    store.append(&Reading { place: None, ..reading(40, 500, 100) }).unwrap();
+    let before = super::super::balance::draw(&store.db).unwrap();
+    assert_eq!((before.no_time, before.no_place, before.held.readings), (6, 1, 6));
+    anchor(&mut store);
+    let batch = freeze(&mut store, &oldest(), 3).unwrap();
+    store
+        .settle(
+            &[(Seq(1), Outcome::Sent(None)), (Seq(2), Outcome::Rejected("no".into()))],
+            &[],
+            None,
+        )
+        .unwrap();
+    let balance = super::super::balance::draw(&store.db).unwrap();
+    let numbers = [
+        balance.recorded,
+        balance.ready,
+        balance.held,
+        balance.in_doubt,
+        balance.sent,
+        balance.rejected,
+    ];
+    assert_eq!(numbers.map(|s| s.readings), [6, 2, 1, 1, 1, 1]);
+    assert!(balance.balanced());
+    assert_eq!(batch.seqs.len(), 3);
+    // A row that vanishes is noticed, in number and in gallons.
+    store.db.execute("DELETE FROM reading WHERE seq = 5", []).unwrap();
+    assert!(!super::super::balance::draw(&store.db).unwrap().balanced());
+}
+
+/// How SQLite goes about a query, in its own words.
+fn plan(store: &Store, sql: &str) -> String {
+    let mut statement = store.db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let wanted = statement.parameter_count();
+    let rows =
+        statement.query_map(rusqlite::params_from_iter(vec![1; wanted]), |r| r.get::<_, String>(3));
+    rows.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn what_runs_for_every_record_costs_no_more_with_a_year_of_them() {
+    let mut seen = 0;
+    let store = five();
+    for source in
+        [include_str!("../freeze.rs"), include_str!("walk.rs"), include_str!("../settle.rs")]
+    {
+        let queries = source.split('"').filter(|text| text.trim_start().starts_with("SELECT"));
+        for sql in
+            queries.filter(|sql| sql.contains("FROM delivery") || sql.contains("FROM reading"))
+        {
+            let plan = plan(&store, sql);
+            // What is in doubt is a handful, whatever the year.
+            if plan.contains("reading_doubt") {
+                continue;
+            }
+            assert!(
+                !plan.contains("SCAN reading") && !plan.contains("SCAN delivery"),
+                "{sql}: {plan}"
+            );
+            assert!(!plan.contains("SCAN r;") && !plan.contains("SCAN d"), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+            // A range of the table and another condition: rows are walked until one meets it.
+            let next_one = sql.ends_with("WHERE seq < ?1 ORDER BY seq DESC LIMIT 1");
+            let walks = plan.contains("(rowid<?)") || plan.contains("(rowid>?)");
+            assert!(next_one || !walks, "{sql}: {plan}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "{seen} queries seen");
+}

@@ -1,0 +1,113 @@
+//! Finding what is ready: walks the partial index from span to span and boot to boot, so
+//! that the cost is that of the spans and boots with a backlog, not of the backlog.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::super::{Doing, QueueError};
+use super::{DOING, Freezer};
+use crate::delivery::JobKey;
+use crate::reading::{Seq, SpanId};
+
+impl Freezer<'_> {
+    /// The span whose oldest ready reading is the oldest of all.
+    pub(super) fn oldest_span(
+        &self,
+        skip: &BTreeSet<Seq>,
+        refused: &BTreeSet<SpanId>,
+    ) -> Result<Option<SpanId>, QueueError> {
+        let mut oldest: Option<(Seq, SpanId)> = None;
+        let mut after = SpanId(i64::MIN);
+        while let Some(span) = self.next_span(after)? {
+            after = span;
+            if refused.contains(&span) {
+                continue;
+            }
+            for boot in self.boots_of(span)? {
+                let heads = self.ready_in(span, boot, skip.len() + 1)?;
+                if let Some(head) = heads.into_iter().find(|s| !skip.contains(s)) {
+                    if oldest.is_none_or(|(seq, _)| head < seq) {
+                        oldest = Some((head, span));
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(oldest.map(|(_, span)| span))
+    }
+
+    fn next_span(&self, after: SpanId) -> Result<Option<SpanId>, QueueError> {
+        self.db
+            .prepare_cached(
+                "SELECT span FROM reading INDEXED BY reading_ready
+                 WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
+                         AND span > ?1
+                 ORDER BY span LIMIT 1",
+            )
+            .and_then(|mut s| s.query_row([after], |r| r.get(0)).optional())
+            .doing(DOING)
+    }
+
+    /// The anchored boots in which a span has open readings, in order.
+    pub(super) fn boots_of(&self, span: SpanId) -> Result<Vec<i64>, QueueError> {
+        let mut boots = Vec::new();
+        let mut after = i64::MIN;
+        loop {
+            let next: Option<i64> = self
+                .db
+                .prepare_cached(
+                    "SELECT boot FROM reading INDEXED BY reading_ready
+                     WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
+                         AND span = ?1 AND boot > ?2
+                     ORDER BY boot LIMIT 1",
+                )
+                .and_then(|mut s| s.query_row(params![span, after], |r| r.get(0)).optional())
+                .doing(DOING)?;
+            let Some(boot) = next else { return Ok(boots) };
+            after = boot;
+            if self.anchors.contains_key(&boot) {
+                boots.push(boot);
+            }
+        }
+    }
+
+    pub(super) fn ready_in(
+        &self,
+        span: SpanId,
+        boot: i64,
+        limit: usize,
+    ) -> Result<Vec<Seq>, QueueError> {
+        self.db
+            .prepare_cached(
+                "SELECT seq FROM reading INDEXED BY reading_ready
+                 WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
+                         AND span = ?1 AND boot = ?2
+                 ORDER BY seq LIMIT ?3",
+            )
+            .and_then(|mut s| {
+                let rows = s.query_map(params![span, boot, limit as i64], |r| r.get(0))?;
+                rows.collect()
+            })
+            .doing(DOING)
+    }
+
+    /// Open or closed, the spans of a job.
+    pub(super) fn spans_of(&self, job: &JobKey) -> Result<Vec<SpanId>, QueueError> {
+        self.db
+            .prepare_cached("SELECT id FROM span WHERE event = ?1 AND job = ?2")
+            .and_then(|mut s| s.query_map([&job.event, &job.job], |r| r.get(0))?.collect())
+            .doing(DOING)
+    }
+
+    /// Spans of jobs that the server refuses; `''` refuses every span.
+    pub(super) fn refused_spans(&self) -> Result<BTreeSet<SpanId>, QueueError> {
+        self.db
+            .prepare_cached(
+                "SELECT p.id FROM span p JOIN refusal f
+                 ON (f.event = p.event AND f.job = p.job) OR (f.event = '' AND f.job = '')",
+            )
+            .and_then(|mut s| s.query_map([], |r| r.get(0))?.collect())
+            .doing(DOING)
+    }
+}

@@ -1,0 +1,39 @@
+//! The few facts that belong to the database as a whole, as named text values.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Doing, QueueError};
+
+/// Keys of `meta`.
+pub mod key {
+    /// Five base32 characters that tell this database from every other.
+    pub const DATABASE: &str = "database_id";
+    /// The technician's pick, as JSON.
+    pub const PICK: &str = "pick";
+    /// The highest sequence number that pruning has taken out.
+    pub const LAST_SEQ: &str = "last_seq";
+}
+
+/// A value, if it is there.
+pub fn get(db: &Connection, key: &str) -> Result<Option<String>, QueueError> {
+    db.prepare_cached("SELECT value FROM meta WHERE key = ?1")
+        .and_then(|mut s| s.query_row([key], |row| row.get(0)).optional())
+        .doing("read a setting of its own")
+}
+
+/// Sets a value.
+pub fn set(db: &Connection, key: &str, value: &str) -> Result<(), QueueError> {
+    db.execute(
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+        params![key, value],
+    )
+    .map(drop)
+    .doing("keep a setting of its own")
+}
+
+/// Forgets a value.
+pub fn unset(db: &Connection, key: &str) -> Result<(), QueueError> {
+    db.execute("DELETE FROM meta WHERE key = ?1", [key])
+        .map(drop)
+        .doing("forget a setting of its own")
+}

@@ -1,0 +1,169 @@
+//! What became of a batch: acknowledged, open again, rejected. Also what is still in
+//! doubt, and what proves that a list is whole.
+//!
+//! A power cut before the commit leaves the readings in doubt: the server is asked
+//! again, and gives the same answer.
+
+use std::cmp::Reverse;
+
+use rusqlite::{Connection, params};
+
+use super::{Doing, QueueError, Store};
+use crate::delivery::{Frozen, JobKey, OpenAttempt, Outcome};
+use crate::failpoint;
+use crate::reading::{Seq, SpanId, State};
+
+const DOING: &str = "settle a batch";
+
+impl Store {
+    /// Writes down what became of readings, of the attempts they were in, and of a job that
+    /// is refused as a whole. A reading that was already settled otherwise is left alone.
+    ///
+    /// # Errors
+    /// Where it can't be written; nothing has changed then.
+    pub fn settle(
+        &mut self,
+        results: &[(Seq, Outcome)],
+        attempts: &[(i64, &str)],
+        refuse: Option<(Option<&JobKey>, &str)>,
+    ) -> Result<(), QueueError> {
+        let tx = Self::begin(&mut self.db, DOING)?;
+        for (seq, outcome) in results {
+            settle_one(&tx, *seq, outcome)?;
+        }
+        for (id, outcome) in attempts {
+            tx.execute("UPDATE attempt SET outcome = ?2 WHERE id = ?1", params![id, outcome])
+                .doing(DOING)?;
+        }
+        if let Some((key, message)) = refuse {
+            super::refusal::hold(&tx, key, message)?;
+        }
+        failpoint::pass("settle_before_commit");
+        tx.commit().doing(DOING)?;
+        failpoint::pass("settle_after_commit");
+        Ok(())
+    }
+
+    /// Attempts with readings in doubt, oldest first.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, QueueError> {
+        let mut statement = self
+            .db
+            .prepare(
+                "SELECT d.attempt, p.event, p.job, r.seq
+                 FROM reading r JOIN delivery d ON d.seq = r.seq JOIN span p ON p.id = r.span
+                 WHERE r.state = 1 ORDER BY d.attempt, r.seq",
+            )
+            .doing(DOING)?;
+        let rows = statement
+            .query_map([], |r| {
+                let key = JobKey { event: r.get(1)?, job: r.get(2)? };
+                Ok((r.get::<_, i64>(0)?, key, r.get::<_, Seq>(3)?))
+            })
+            .doing(DOING)?;
+        let mut attempts: Vec<OpenAttempt> = Vec::new();
+        for row in rows {
+            let (id, key, seq) = row.doing(DOING)?;
+            match attempts.last_mut().filter(|a| a.id == id) {
+                Some(attempt) => attempt.seqs.push(seq),
+                None => attempts.push(OpenAttempt { id, key, seqs: vec![seq] }),
+            }
+        }
+        Ok(attempts)
+    }
+
+    /// The frozen keys of readings in doubt.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn frozen(&self, seqs: &[Seq]) -> Result<Vec<Frozen>, QueueError> {
+        let mut found = Vec::with_capacity(seqs.len());
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min
+                 FROM delivery d JOIN reading r ON r.seq = d.seq JOIN meter m ON m.id = d.meter
+                 WHERE d.seq = ?1 AND r.state IN (0, 1)",
+            )
+            .doing(DOING)?;
+        for seq in seqs {
+            let rows = statement.query_map([seq], read_frozen).doing(DOING)?;
+            for row in rows {
+                found.push(row.doing(DOING)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The acknowledged readings of a job that were sent last: a list of the job without
+    /// them is not the whole list. Span by span, so that one assigned late or sprayed last
+    /// year costs no more than the one being sprayed.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn newest_sent(&self, key: &JobKey, how_many: usize) -> Result<Vec<Frozen>, QueueError> {
+        let spans: Vec<SpanId> = self
+            .db
+            .prepare_cached("SELECT id FROM span WHERE event = ?1 AND job = ?2")
+            .and_then(|mut s| s.query_map([&key.event, &key.job], |r| r.get(0))?.collect())
+            .doing(DOING)?;
+        let mut newest: Vec<(i64, Frozen)> = Vec::new();
+        for span in spans {
+            newest.extend(self.newest_of(span, how_many)?);
+            newest.sort_by_key(|(attempt, frozen)| Reverse((*attempt, frozen.seq)));
+            newest.truncate(how_many);
+        }
+        Ok(newest.into_iter().map(|(_, frozen)| frozen).collect())
+    }
+
+    fn newest_of(&self, span: SpanId, how_many: usize) -> Result<Vec<(i64, Frozen)>, QueueError> {
+        self.db
+            .prepare_cached(
+                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, d.attempt
+                 FROM delivery d CROSS JOIN reading r ON r.seq = d.seq JOIN meter m ON m.id = d.meter
+                 WHERE d.span = ?1 AND r.state = 2
+                 ORDER BY d.attempt DESC, d.seq DESC LIMIT ?2",
+            )
+            .and_then(|mut s| {
+                s.query_map(params![span, how_many as i64], |r| Ok((r.get(6)?, read_frozen(r)?)))?
+                    .collect()
+            })
+            .doing(DOING)
+    }
+}
+
+fn read_frozen(r: &rusqlite::Row<'_>) -> rusqlite::Result<Frozen> {
+    Ok(Frozen {
+        seq: r.get(0)?,
+        serial: r.get(1)?,
+        utc_s: r.get(2)?,
+        raw: r.get(3)?,
+        server_id: r.get(4)?,
+        offset_min: r.get(5)?,
+    })
+}
+
+fn settle_one(tx: &Connection, seq: Seq, outcome: &Outcome) -> Result<(), QueueError> {
+    let (state, from, id, message) = match outcome {
+        // A record that is found at the server is sent, whatever was thought of it before.
+        Outcome::Sent(id) => (State::Sent, "0, 1, 3, 6", id.as_deref(), None),
+        Outcome::Open => (State::Open, "1, 3", None, None),
+        Outcome::Rejected(message) => (State::Rejected, "0, 1", None, Some(message.as_str())),
+    };
+    let changed = tx
+        .prepare_cached(&format!(
+            "UPDATE reading SET state = ?2 WHERE seq = ?1 AND state IN ({from})"
+        ))
+        .and_then(|mut s| s.execute(params![seq, state]))
+        .doing(DOING)?;
+    if changed > 0 && (id.is_some() || message.is_some()) {
+        tx.prepare_cached(
+            "UPDATE delivery SET server_id = coalesce(?2, server_id), message = ?3 WHERE seq = ?1",
+        )
+        .and_then(|mut s| s.execute(params![seq, id, message]))
+        .doing(DOING)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! The writing connection and what it remembers between transactions: which boot this
+//! is, the last reading, the open span. All of it is read back from the rows at start,
+//! so that a power cut can't make the two disagree.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::schema;
+use super::{Doing, QueueError, meta};
+use crate::clock::{Anchor, BootId, BootInstant};
+use crate::jobcloser::note::Tag;
+use crate::reading::{Assignment, NewSegment, Origin, SegmentId, Seq, SpanId};
+use crate::units::Microlitres;
+
+/// The queue's one writer.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) db: Connection,
+    pub(super) path: PathBuf,
+    /// Row id of the running boot.
+    pub(super) boot: i64,
+    /// Five base32 characters of this database.
+    pub(super) tag: String,
+    pub(super) last: Option<Last>,
+    pub(super) span: Option<OpenSpan>,
+    pub(super) last_seq: Seq,
+    pub(super) odometer: Microlitres,
+    /// Anchors by boot, as they are in the database.
+    pub(super) anchors: HashMap<i64, Vec<Anchor>>,
+}
+
+/// The last reading's place in the counts.
+#[derive(Debug, Clone)]
+pub(super) struct Last {
+    pub serial: String,
+    pub meter: i64,
+    pub segment: SegmentId,
+    pub position: Position,
+}
+
+/// Where the counting goes on after a start: the meter's last reading, and nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Position {
+    /// The meter's serial number.
+    pub serial: String,
+    /// Raw count.
+    pub raw: u64,
+    /// The message's sequence number.
+    pub meter_seq: Option<u16>,
+    /// Unwrapped count.
+    pub unwrapped: u64,
+    /// When, if in this boot.
+    pub at: Option<BootInstant>,
+    /// K of its segment, in counts a gallon.
+    pub k: f64,
+    /// Where its segment began, or after a start the open span in it, if that is later.
+    pub segment: SegmentStart,
+}
+
+/// Where a segment began.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SegmentStart {
+    /// Raw count.
+    pub raw: u64,
+    /// Unwrapped count.
+    pub unwrapped: u64,
+    /// (Hz, K) points in force, in their text.
+    pub points: String,
+}
+
+impl SegmentStart {
+    /// Of one that opens.
+    pub fn of(new: &NewSegment) -> Self {
+        Self { raw: new.raw_start, unwrapped: new.unwrapped_start, points: new.points.clone() }
+    }
+}
+
+/// The span that readings go to.
+#[derive(Debug, Clone)]
+pub(super) struct OpenSpan {
+    pub id: SpanId,
+    pub assignment: Assignment,
+    pub origin: Origin,
+    pub total: Microlitres,
+    /// Whether a reading belongs to it already.
+    pub begun: bool,
+    /// Segments that it has met so far.
+    pub stretches: i64,
+    pub last_segment: SegmentId,
+}
+
+impl Store {
+    /// Opens the queue in `path`, creating or migrating it.
+    ///
+    /// # Errors
+    /// Where it can't be opened, or was written by a newer program.
+    pub fn open(path: &Path, boot: &BootId) -> Result<Self, QueueError> {
+        let fail = |source| QueueError::Open { path: path.to_owned(), source };
+        let mut db = Connection::open(path).map_err(fail)?;
+        db.busy_timeout(Duration::from_secs(5)).map_err(fail)?;
+        // The version is looked at before anything is written: a newer database stays as
+        // it is, journal mode included.
+        let found = schema::version(&db)?;
+        if found > schema::KNOWN {
+            return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
+        }
+        // FULL syncs the WAL at every commit: the promise of rule 3.
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+        )
+        .map_err(fail)?;
+        schema::migrate(&mut db)?;
+        let mut store = Self {
+            db,
+            path: path.to_owned(),
+            boot: 0,
+            tag: String::new(),
+            last: None,
+            span: None,
+            last_seq: Seq(0),
+            odometer: Microlitres::ZERO,
+            anchors: HashMap::new(),
+        };
+        store.tag = store.database_tag()?;
+        store.boot = store.boot_row(boot)?;
+        store.reload()?;
+        Ok(store)
+    }
+
+    /// Where the counting goes on.
+    pub fn position(&self) -> Option<Position> {
+        self.last.as_ref().map(|last| last.position.clone())
+    }
+
+    /// The assignment of the open span.
+    pub fn open_assignment(&self) -> Option<(Assignment, Origin)> {
+        self.span.as_ref().map(|s| (s.assignment.clone(), s.origin))
+    }
+
+    /// The last reading that was recorded, 0 before the first.
+    pub fn last_seq(&self) -> Seq {
+        self.last_seq
+    }
+
+    /// The five characters that tell this database from others, in every note.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The technician's pick as it was kept.
+    ///
+    /// # Errors
+    /// Where the row can't be read; a pick that isn't JSON any more counts as none.
+    pub fn pick(&self) -> Result<Option<Assignment>, QueueError> {
+        pick(&self.db)
+    }
+
+    /// Keeps the technician's pick; `None` forgets it. It is durable before the recorder
+    /// hears of it: a power cut between the two takes effect at the next start.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn set_pick(&mut self, pick: Option<&Assignment>) -> Result<(), QueueError> {
+        match pick.map(serde_json::to_string).transpose() {
+            Ok(Some(text)) => meta::set(&self.db, meta::key::PICK, &text),
+            Ok(None) => meta::unset(&self.db, meta::key::PICK),
+            Err(err) => Err(QueueError::Refused(format!("the pick cannot be kept: {err}"))),
+        }
+    }
+
+    /// Starts a transaction that holds the write lock from the start.
+    pub(super) fn begin<'a>(
+        db: &'a mut Connection,
+        doing: &'static str,
+    ) -> Result<Transaction<'a>, QueueError> {
+        db.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)
+    }
+
+    /// Reads back everything that is remembered between transactions.
+    pub(super) fn reload(&mut self) -> Result<(), QueueError> {
+        self.last = last_reading(&self.db, self.boot)?;
+        let pruned =
+            meta::get(&self.db, meta::key::LAST_SEQ)?.and_then(|t| t.parse().ok()).unwrap_or(0);
+        let (seq, odometer) = self
+            .db
+            .query_row("SELECT seq, odometer_ul FROM reading ORDER BY seq DESC LIMIT 1", [], |r| {
+                Ok((r.get::<_, i64>(0)?, r.get(1)?))
+            })
+            .optional()
+            .doing("find the last reading")?
+            .unwrap_or_default();
+        self.last_seq = Seq(seq.max(pruned));
+        self.odometer = odometer;
+        self.span = open_span(&self.db)?;
+        self.load_anchors()
+    }
+
+    fn database_tag(&mut self) -> Result<String, QueueError> {
+        if let Some(tag) = meta::get(&self.db, meta::key::DATABASE)? {
+            return Ok(tag);
+        }
+        let doing = "choose its id";
+        let random: i64 = self.db.query_row("SELECT random()", [], |r| r.get(0)).doing(doing)?;
+        let tag = Tag::from_random((random & 0x1ff_ffff) as u32).as_str().to_owned();
+        meta::set(&self.db, meta::key::DATABASE, &tag)?;
+        Ok(tag)
+    }
+
+    fn boot_row(&mut self, boot: &BootId) -> Result<i64, QueueError> {
+        let doing = "note this boot";
+        self.db
+            .execute("INSERT INTO boot (boot_uuid) VALUES (?1) ON CONFLICT DO NOTHING", [&boot.0])
+            .doing(doing)?;
+        self.db
+            .query_row("SELECT id FROM boot WHERE boot_uuid = ?1", [&boot.0], |r| r.get(0))
+            .doing(doing)
+    }
+}
+
+/// The technician's pick.
+pub(super) fn pick(db: &Connection) -> Result<Option<Assignment>, QueueError> {
+    let text = meta::get(db, meta::key::PICK)?;
+    Ok(text.and_then(|t| serde_json::from_str(&t).ok()))
+}
+
+fn last_reading(db: &Connection, boot: i64) -> Result<Option<Last>, QueueError> {
+    db.query_row(
+        "SELECT m.serial, r.meter, r.segment, r.raw, r.meter_seq, r.unwrapped, r.boot, r.boottime_ms, s.k,
+             coalesce(o.raw, s.raw_start), coalesce(o.unwrapped, s.unwrapped_start), s.points
+         FROM reading r JOIN meter m ON m.id = r.meter JOIN segment s ON s.id = r.segment
+         LEFT JOIN reading o ON o.segment = r.segment AND o.seq =
+             (SELECT opened_seq FROM span WHERE closed = 0 ORDER BY id DESC LIMIT 1)
+         ORDER BY r.seq DESC LIMIT 1",
+        [],
+        |row| {
+            let serial: String = row.get(0)?;
+            let this_boot = row.get::<_, i64>(6)? == boot;
+            Ok(Last {
+                serial: serial.clone(),
+                meter: row.get(1)?,
+                segment: row.get(2)?,
+                position: Position {
+                    serial,
+                    raw: row.get::<_, i64>(3)?.cast_unsigned(),
+                    meter_seq: row.get(4)?,
+                    unwrapped: row.get::<_, i64>(5)?.cast_unsigned(),
+                    at: this_boot.then_some(row.get(7)?),
+                    k: row.get(8)?,
+                    segment: SegmentStart {
+                        raw: row.get::<_, i64>(9)?.cast_unsigned(),
+                        unwrapped: row.get::<_, i64>(10)?.cast_unsigned(),
+                        points: row.get(11)?,
+                    },
+                },
+            })
+        },
+    )
+    .optional()
+    .doing("find the meter's last reading")
+}
+
+pub(super) fn open_span(db: &Connection) -> Result<Option<OpenSpan>, QueueError> {
+    let doing = "find the open span";
+    let found = db
+        .query_row(
+            "SELECT id, event, job, item, product, note, origin, opened_seq FROM span
+             WHERE closed = 0 ORDER BY id DESC LIMIT 1",
+            [],
+            |row| {
+                let assignment = Assignment {
+                    event: row.get(1)?,
+                    job: row.get(2)?,
+                    item: row.get(3)?,
+                    product: row.get(4)?,
+                    note: row.get(5)?,
+                };
+                Ok((row.get::<_, SpanId>(0)?, assignment, row.get(6)?, row.get::<_, i64>(7)?))
+            },
+        )
+        .optional()
+        .doing(doing)?;
+    let Some((id, assignment, origin, opened)) = found else { return Ok(None) };
+    let total: Option<Microlitres> = db
+        .query_row(
+            "SELECT total_ul FROM reading WHERE seq >= ?2 AND span = ?1 ORDER BY seq DESC LIMIT 1",
+            params![id, opened],
+            |r| r.get(0),
+        )
+        .optional()
+        .doing(doing)?;
+    let (stretches, last_segment) = db
+        .query_row("SELECT max(n), max(segment) FROM stretch WHERE span = ?1", [id], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })
+        .doing(doing)?;
+    Ok(Some(OpenSpan {
+        id,
+        assignment,
+        origin,
+        total: total.unwrap_or_default(),
+        begun: total.is_some(),
+        stretches,
+        last_segment,
+    }))
+}

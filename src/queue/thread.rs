@@ -1,0 +1,114 @@
+//! The thread that owns the writing connection. Callers hand it closures over the
+//! [`Store`] and wait for what they return: one writer, in the order of asking.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::{QueueError, Store};
+
+/// Requests that may wait. When it is full the asking task waits: the recorder keeps its
+/// one reading in hand, the drain its batch, and bytes stay in the kernel's buffers.
+const CAPACITY: usize = 64;
+
+/// How often a task that waits for the thread gives a sign of life.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// So many signs of life for one request, a minute's. A queue that takes longer hangs, and
+/// the watchdog is to know.
+const BEATS: u32 = 12;
+
+type Job = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// A handle to the writing thread; clones share it. The thread ends, and the database is
+/// closed, when the last handle is gone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Queue {
+    /// Starts the thread. The returned handle to it is joined after the last [`Queue`]
+    /// has been dropped.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(store: Store) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (jobs, inbox) = mpsc::channel(CAPACITY);
+        let thread = std::thread::Builder::new()
+            .name("queue".to_owned())
+            .spawn(move || work(store, inbox))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Runs `job` on the store and returns what it returned. If the caller stops waiting,
+    /// the job still runs to its end.
+    ///
+    /// # Errors
+    /// What the job returned, or [`QueueError::Closed`].
+    pub async fn call<R, F>(&self, job: F) -> Result<R, QueueError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<R, QueueError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |store| {
+            // A caller that no longer waits has been stopped; its work is done all the same.
+            let _ = reply.send(job(store));
+        });
+        self.jobs.send(job).await.map_err(|_| QueueError::Closed)?;
+        answer.await.map_err(|_| QueueError::Closed)?
+    }
+
+    /// The same for a task that must show life: a disk that takes its time is no task that
+    /// hangs, for a while.
+    ///
+    /// # Errors
+    /// As [`Queue::call`].
+    pub async fn call_alive<R, F>(&self, job: F, beat: impl Fn()) -> Result<R, QueueError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Store) -> Result<R, QueueError> + Send + 'static,
+    {
+        with_beats(self.call(job), beat).await
+    }
+}
+
+/// Waits for an answer, beating meanwhile, but not for ever.
+async fn with_beats<R>(asked: impl Future<Output = R>, beat: impl Fn()) -> R {
+    tokio::pin!(asked);
+    for _ in 0..BEATS {
+        tokio::select! {
+            answer = &mut asked => return answer,
+            () = sleep(BEAT_EVERY) => beat(),
+        }
+    }
+    asked.await
+}
+
+fn work(mut store: Store, mut inbox: mpsc::Receiver<Job>) {
+    while let Some(job) = inbox.blocking_recv() {
+        job(&mut store);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_queue_is_waited_for_with_signs_of_life_and_one_that_hangs_without() {
+        for (seconds, beats) in [(1, 0), (21, 4), (600, 12)] {
+            let beaten = Cell::new(0);
+            let answer = async {
+                sleep(Duration::from_secs(seconds)).await;
+                seconds
+            };
+            assert_eq!(with_beats(answer, || beaten.set(beaten.get() + 1)).await, seconds);
+            assert_eq!(beaten.get(), beats);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Looking in: a read-only connection of its own, for `status`, lists and exports. Never
+//! waits for the writer for longer than a commit takes, and can't change a thing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde::Serialize;
+
+use super::anchor::{Anchors, by_boot};
+use super::balance::{Balance, audit, draw};
+use super::file::others_beside;
+use super::{Doing, QueueError, schema, store};
+use crate::clock::resolve::resolve;
+use crate::clock::{BootInstant, UtcMs};
+use crate::reading::{Assignment, Flags, Hold, Origin, Place, Seq, State};
+use crate::units::Microlitres;
+
+/// A read-only look at the queue.
+#[derive(Debug)]
+pub struct View {
+    db: Connection,
+    path: PathBuf,
+}
+
+/// Which readings a list shows; every part that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Open, and held or (false) ready.
+    pub held: Option<bool>,
+    /// Of this job.
+    pub job: Option<String>,
+    /// In this boot.
+    pub boot: Option<i64>,
+    /// First and last sequence number.
+    pub seq: Option<(Seq, Seq)>,
+    /// Recorded at or after this time.
+    pub from: Option<UtcMs>,
+    /// Recorded at or before this time.
+    pub to: Option<UtcMs>,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
+
+/// A reading in a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// Its number.
+    pub seq: Seq,
+    /// Which boot recorded it.
+    pub boot: i64,
+    /// Milliseconds into that boot.
+    pub boottime_ms: i64,
+    /// Its second at JobCloser once frozen, else the resolved one.
+    pub time: Option<String>,
+    /// The same, for comparing.
+    #[serde(skip)]
+    pub utc: Option<UtcMs>,
+    /// `MeterSerialNumber`.
+    pub meter: String,
+    /// Raw count as the meter showed it.
+    pub raw: i64,
+    /// Unwrapped count, as sent.
+    pub unwrapped: i64,
+    /// Gallons since the reading before.
+    pub gallons: f64,
+    /// Gallons of the span so far.
+    pub total_gallons: f64,
+    /// `JobId`.
+    pub job: Option<String>,
+    /// `EventId`.
+    pub event: Option<String>,
+    /// Latitude in degrees.
+    pub lat: Option<f64>,
+    /// Longitude in degrees.
+    pub lon: Option<f64>,
+    /// What happened in its second.
+    pub flags: Flags,
+    /// What became of it.
+    pub state: State,
+    /// Why it can't be sent yet.
+    pub held_for: Vec<Hold>,
+}
+
+/// One reading with all that is known of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Detail {
+    /// As in a list.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// Rate in gallons a minute.
+    pub rate_gpm: Option<f64>,
+    /// Fluid temperature in °F.
+    pub fluid_f: Option<f64>,
+    /// Ambient temperature in °F.
+    pub ambient_f: Option<f64>,
+    /// Battery in percent.
+    pub battery_percent: Option<f64>,
+    /// Run time left in minutes.
+    pub runtime_min: Option<f64>,
+    /// Age of its fix.
+    pub fix_age_ms: Option<i64>,
+    /// HDOP of its fix.
+    pub hdop: Option<f64>,
+    /// K of its segment.
+    pub k: f64,
+    /// The attempt that froze it.
+    pub attempt: Option<i64>,
+    /// The record as it is sent, once frozen.
+    pub record: Option<serde_json::Value>,
+    /// `Id` at JobCloser.
+    pub server_id: Option<String>,
+    /// What the server said against it.
+    pub message: Option<String>,
+}
+
+const LISTED: &str =
+    "r.seq, r.boot, r.boottime_ms, m.serial, r.raw, r.unwrapped, r.share_ul, r.total_ul,
+    p.job, p.event, r.lat_e7, r.lon_e7, r.flags, r.state, d.utc_s, r.meter = 0,
+    coalesce(r.span IN (SELECT q.id FROM span q JOIN refusal f
+        ON (f.event = q.event AND f.job = q.job) OR (f.event = '' AND f.job = '')), 0)";
+const FROM: &str =
+    "FROM reading r JOIN meter m ON m.id = r.meter JOIN segment s ON s.id = r.segment
+    LEFT JOIN span p ON p.id = r.span LEFT JOIN delivery d ON d.seq = r.seq";
+
+impl Filter {
+    /// Whether the time asked for covers a reading; one without a time is in no range.
+    fn covers(&self, row: &Listed) -> bool {
+        if self.from.is_none() && self.to.is_none() {
+            return true;
+        }
+        row.utc.is_some_and(|t| {
+            self.from.is_none_or(|from| t >= from) && self.to.is_none_or(|to| t <= to)
+        })
+    }
+}
+
+impl View {
+    /// Opens the queue for reading.
+    ///
+    /// # Errors
+    /// Where it isn't there, can't be read, or is newer than the program.
+    pub fn open(path: &Path) -> Result<Self, QueueError> {
+        let fail = |source| QueueError::Open { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(fail)?;
+        db.busy_timeout(Duration::from_secs(5)).map_err(fail)?;
+        // SQLite opens at the first question only: who may not write beside a database that
+        // nobody has open is turned away here.
+        let found = schema::version(&db).map_err(|err| match err {
+            QueueError::Sql { source, .. } => fail(source),
+            err => err,
+        })?;
+        if found > schema::KNOWN {
+            return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
+        }
+        Ok(Self { db, path: path.to_owned() })
+    }
+
+    /// The databases beside it, as [`others_beside`] finds them.
+    pub fn others(&self) -> Vec<PathBuf> {
+        others_beside(&self.path)
+    }
+
+    /// The balance.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn balance(&self) -> Result<Balance, QueueError> {
+        draw(&self.db)
+    }
+
+    /// The balance by reading every row: where it isn't balanced, rows are missing, which
+    /// [`View::balance`] wouldn't see. Slow.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn audit(&self) -> Result<Balance, QueueError> {
+        audit(&self.db)
+    }
+
+    /// The last reading that is committed.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn last_seq(&self) -> Result<Option<Seq>, QueueError> {
+        self.db
+            .query_row("SELECT max(seq) FROM reading", [], |r| r.get(0))
+            .doing("find the last reading")
+    }
+
+    /// Jobs on hold, with the server's words; two empty ids stand for all of them.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn refusals(&self) -> Result<Vec<(String, String, String)>, QueueError> {
+        self.db
+            .prepare("SELECT event, job, message FROM refusal")
+            .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect())
+            .doing("list held jobs")
+    }
+
+    /// The technician's pick, as [`super::Store::pick`].
+    ///
+    /// # Errors
+    /// Where the row can't be read.
+    pub fn pick(&self) -> Result<Option<Assignment>, QueueError> {
+        store::pick(&self.db)
+    }
+
+    /// The assignment of the open span.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn open_assignment(&self) -> Result<Option<(Assignment, Origin)>, QueueError> {
+        Ok(store::open_span(&self.db)?.map(|span| (span.assignment, span.origin)))
+    }
+
+    /// Readings, newest last.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn list(&self, filter: &Filter) -> Result<Vec<Listed>, QueueError> {
+        let doing = "list readings";
+        let (low, high) = filter.seq.unwrap_or((Seq(0), Seq(i64::MAX)));
+        let sql = format!(
+            "SELECT {LISTED} {FROM} WHERE r.seq BETWEEN ?1 AND ?2 AND r.state = coalesce(?3, r.state)
+             AND r.boot = coalesce(?4, r.boot) AND coalesce(p.job = ?5, ?5 IS NULL) ORDER BY r.seq DESC"
+        );
+        let anchors = by_boot(&self.db)?;
+        let mut statement = self.db.prepare(&sql).doing(doing)?;
+        let rows = statement
+            .query_map(params![low, high, filter.state, filter.boot, filter.job], |r| {
+                read(r, &anchors)
+            })
+            .doing(doing)?;
+        let mut listed = Vec::new();
+        for row in rows {
+            if listed.len() >= filter.limit {
+                break;
+            }
+            let row = row.doing(doing)?;
+            if filter.held.is_none_or(|held| row.held_for.is_empty() != held) && filter.covers(&row)
+            {
+                listed.push(row);
+            }
+        }
+        listed.reverse();
+        Ok(listed)
+    }
+
+    /// One reading.
+    ///
+    /// # Errors
+    /// Where there is none of that number, or its row can't be read.
+    pub fn show(&self, seq: Seq) -> Result<Detail, QueueError> {
+        let doing = "show a reading";
+        let sql = format!(
+            "SELECT {LISTED}, r.rate, r.temp_fluid, r.temp_ambient, r.battery_pct, r.runtime_min, r.fix_age_ms,
+             r.hdop, s.k, d.attempt, d.wire, d.server_id, d.message {FROM} WHERE r.seq = ?1"
+        );
+        let anchors = by_boot(&self.db)?;
+        self.db
+            .query_row(&sql, [seq], |r| {
+                Ok(Detail {
+                    listed: read(r, &anchors)?,
+                    rate_gpm: r.get(17)?,
+                    fluid_f: r.get(18)?,
+                    ambient_f: r.get(19)?,
+                    battery_percent: r.get(20)?,
+                    runtime_min: r.get(21)?,
+                    fix_age_ms: r.get(22)?,
+                    hdop: r.get(23)?,
+                    k: r.get(24)?,
+                    attempt: r.get(25)?,
+                    record: r
+                        .get::<_, Option<Vec<u8>>>(26)?
+                        .and_then(|wire| serde_json::from_slice(&wire).ok()),
+                    server_id: r.get(27)?,
+                    message: r.get(28)?,
+                })
+            })
+            .optional()
+            .doing(doing)?
+            .ok_or(QueueError::NoSuchReading(seq))
+    }
+}
+
+fn read(r: &rusqlite::Row<'_>, anchors: &Anchors) -> rusqlite::Result<Listed> {
+    let (boot, at): (i64, BootInstant) = (r.get(1)?, r.get(2)?);
+    let resolved = anchors.get(&boot).and_then(|of_boot| resolve(of_boot, at));
+    let frozen: Option<i64> = r.get(14)?;
+    let utc = frozen.map(|s| UtcMs(s * 1000)).or(resolved);
+    let place = match (r.get(10)?, r.get(11)?) {
+        (Some(lat_e7), Some(lon_e7)) => Some(Place { lat_e7, lon_e7 }),
+        _ => None,
+    };
+    let job: Option<String> = r.get(8)?;
+    let state: State = r.get(13)?;
+    let reasons = [
+        (job.is_none(), Hold::NoJob),
+        (place.is_none(), Hold::NoPlace),
+        (resolved.is_none(), Hold::NoTime),
+        (r.get(15)?, Hold::NoSerial),
+        (r.get(16)?, Hold::Refused),
+    ];
+    let held_for = match state {
+        State::Open => reasons.into_iter().filter_map(|(is, why)| is.then_some(why)).collect(),
+        State::TimeConflict => vec![Hold::TimeConflict],
+        _ => Vec::new(),
+    };
+    Ok(Listed {
+        seq: r.get(0)?,
+        boot,
+        boottime_ms: at.0,
+        time: utc.map(UtcMs::rfc3339),
+        utc,
+        meter: r.get(3)?,
+        raw: r.get(4)?,
+        unwrapped: r.get(5)?,
+        gallons: r.get::<_, Microlitres>(6)?.gallons(),
+        total_gallons: r.get::<_, Microlitres>(7)?.gallons(),
+        job,
+        event: r.get(9)?,
+        lat: place.map(Place::lat),
+        lon: place.map(Place::lon),
+        flags: r.get(12)?,
+        state,
+        held_for,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::append::tests::{reading, segment};
+    use super::super::{FILE, Store};
+    use super::*;
+    use crate::clock::{Anchor, AnchorSource, BootId};
+    use crate::reading::{Reading, SegmentReason};
+
+    #[test]
+    fn every_row_is_dated_by_the_anchors_of_its_own_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        for (boot, utc) in [("boot-1", Some(1_000_000)), ("boot-2", None), ("boot-3", Some(0))] {
+            let mut store = Store::open(&path, &BootId(boot.to_owned())).unwrap();
+            let opens = segment(0, 0, SegmentReason::Restart);
+            store.append(&Reading { segment: opens, ..reading(2, 0, 0) }).unwrap();
+            if let Some(utc) = utc.map(UtcMs) {
+                let at = BootInstant(1000);
+                store.add_anchor(Anchor { at, utc, err_ms: 0, source: AnchorSource::Gps }).unwrap();
+            }
+        }
+        let rows =
+            View::open(&path).unwrap().list(&Filter { limit: 9, ..Filter::default() }).unwrap();
+        let times: Vec<Option<i64>> = rows.iter().map(|r| r.utc.map(|t| t.0)).collect();
+        assert_eq!(times, [Some(1_001_000), None, Some(1000)]);
+    }
+
+    #[test]
+    fn a_meter_without_a_serial_is_a_reason_to_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mut store = Store::open(&path, &BootId("boot-1".to_owned())).unwrap();
+        let opens = segment(0, 0, SegmentReason::First);
+        let nameless = Reading { segment: opens, serial: String::new(), ..reading(2, 0, 0) };
+        store.append(&nameless).unwrap();
+        let detail = View::open(&path).unwrap().show(Seq(1)).unwrap();
+        assert_eq!(detail.listed.held_for, [Hold::NoJob, Hold::NoTime, Hold::NoSerial]);
+        assert_eq!((detail.rate_gpm, detail.k, detail.message), (Some(2.0), 100.0, None));
+    }
+}

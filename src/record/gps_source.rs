@@ -1,0 +1,144 @@
+//! From wherever fixes come from to accepted fixes: NMEA on a serial port, or a place
+//! that is configured. Judges no more than rule 13.
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Duration, sleep};
+use tracing::warn;
+
+use super::rig::Rig;
+use super::view::GpsView;
+use crate::clock::source::Clock;
+use crate::config::GpsSource as Source;
+use crate::gps::Decoder;
+use crate::port::{Event, Port};
+use crate::progress::Pulse;
+use crate::reading::{Fix, Place};
+use crate::stop::Stop;
+
+/// Bytes taken from the port at once.
+const BUFFER: usize = 2048;
+/// A quiet source gives a sign of life this often.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// How often a configured place is said to be fresh.
+const FIXED_EVERY: Duration = Duration::from_secs(1);
+
+/// The task that reads the receiver.
+#[derive(Debug)]
+pub struct GpsSource {
+    port: Port,
+    decoder: Decoder,
+    rig: watch::Receiver<Rig>,
+    out: mpsc::Sender<Fix>,
+    dropped: u64,
+    view: watch::Sender<GpsView>,
+    clock: Clock,
+    pulse: Pulse,
+}
+
+impl GpsSource {
+    /// A task that will read the configured source.
+    pub fn new(
+        rig: watch::Receiver<Rig>,
+        out: mpsc::Sender<Fix>,
+        view: watch::Sender<GpsView>,
+        clock: Clock,
+        pulse: Pulse,
+    ) -> Self {
+        let (port, decoder) = {
+            let rig = rig.borrow();
+            (Port::new(rig.gps_port()), Decoder::new(rig.config.gps.max_hdop))
+        };
+        Self { port, decoder, rig, out, dropped: 0, view, clock, pulse }
+    }
+
+    /// Reads until `stop`, or until nobody takes fixes any more.
+    pub async fn run(mut self, mut stop: Stop) {
+        let mut buffer = [0; BUFFER];
+        let mut changed = self.rig.clone();
+        self.say_what_is_not_served();
+        loop {
+            self.pulse.beat(self.clock.now());
+            let source = self.rig.borrow().config.gps.source;
+            let fixes = tokio::select! {
+                () = stop.asked() => return,
+                Ok(()) = changed.changed() => {
+                    self.reconfigure();
+                    continue;
+                }
+                fixes = self.read(source, &mut buffer) => fixes,
+                () = sleep(BEAT_EVERY) => Vec::new(),
+            };
+            // Never waits for room: an old fix that comes late would look fresh.
+            for fix in fixes {
+                match self.out.try_send(fix) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(_)) => {
+                        if self.dropped == 0 {
+                            warn!("fixes dropped while the disk is slow");
+                        }
+                        self.dropped += 1;
+                    }
+                    Err(TrySendError::Closed(_)) => return,
+                }
+            }
+            self.show(source);
+        }
+    }
+
+    async fn read(&mut self, source: Source, buffer: &mut [u8]) -> Vec<Fix> {
+        match source {
+            Source::Serial => match self.port.next(buffer).await {
+                Event::Bytes(n) => {
+                    let at = self.clock.now();
+                    let decoded = self.decoder.push(buffer.get(..n).unwrap_or_default(), at);
+                    decoded.into_iter().map(|d| d.fix).collect()
+                }
+                Event::Opened | Event::Lost => {
+                    self.decoder.finish();
+                    Vec::new()
+                }
+            },
+            Source::Fixed => {
+                sleep(FIXED_EVERY).await;
+                self.fixed().into_iter().collect()
+            }
+            Source::Gpsd | Source::None => std::future::pending().await,
+        }
+    }
+
+    /// The configured place, as a fix that is always fresh and tells no time.
+    fn fixed(&self) -> Option<Fix> {
+        let (lat, lon) = self.rig.borrow().config.gps.fixed?;
+        let place = Place::from_degrees(lat, lon)?;
+        let at = self.clock.now();
+        Some(Fix { at, utc: None, place, hdop: 0.0, quality: 7, speed_mps: Some(0.0) })
+    }
+
+    fn reconfigure(&mut self) {
+        let rig = self.rig.borrow().clone();
+        self.port.change(rig.gps_port());
+        self.decoder.set_max_hdop(rig.config.gps.max_hdop);
+        if rig.config.gps.source != Source::Serial {
+            // Bytes that wait in an open port would be taken for news when it is read again.
+            self.port.shut();
+            self.decoder.finish();
+        }
+        self.say_what_is_not_served();
+    }
+
+    fn say_what_is_not_served(&self) {
+        if self.rig.borrow().config.gps.source == Source::Gpsd {
+            warn!("gps.source \"gpsd\" is not served yet; readings are held for want of a place");
+        }
+    }
+
+    fn show(&self, source: Source) {
+        let port = (source == Source::Serial).then(|| self.port.health().clone());
+        self.view.send_replace(GpsView {
+            port,
+            decoded: self.decoder.counters().clone(),
+            dropped: self.dropped,
+        });
+    }
+}

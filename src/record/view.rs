@@ -1,0 +1,139 @@
+//! What recording shows of itself to `status`: plain numbers as of a moment. Knows no
+//! task, no page and no command.
+
+use serde::Serialize;
+use tracing::{debug, info, warn};
+
+use super::flow::FlowState;
+use super::place::FixState;
+use crate::gps;
+use crate::health::Health;
+use crate::meter::ascii;
+
+/// The recorder as of a moment. Counters are since the agent's start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct View {
+    /// What the liquid does; `unknown` while the meter is silent.
+    pub flow: FlowState,
+    /// Gallons a minute as of the last sample; `None` while flow is unknown.
+    pub rate_gpm: Option<f64>,
+    /// Milliseconds since the meter's last sample of any kind.
+    pub sample_age_ms: Option<i64>,
+    /// Milliseconds since the last sample that was believed.
+    pub believed_age_ms: Option<i64>,
+    /// Milliseconds since the last reading of this boot.
+    pub reading_age_ms: Option<i64>,
+    /// The meter that is recorded.
+    pub serial: Option<String>,
+    /// Its raw count.
+    pub raw: Option<u64>,
+    /// Its unwrapped count, within the segment's base.
+    pub unwrapped: Option<u64>,
+    /// K in force, in counts a gallon.
+    pub k: Option<f64>,
+    /// Gallons metered since the last reading.
+    pub unrecorded_gal: f64,
+    /// Another assignment takes effect at the next reading.
+    pub assignment_waits: bool,
+    /// Another K takes effect at the next reading.
+    pub calibration_waits: bool,
+    /// What the position is good for.
+    pub fix: FixState,
+    /// Milliseconds since the last accepted fix.
+    pub fix_age_ms: Option<i64>,
+    /// What happened, and what was dropped.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// What happened since the agent's start, and what was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Samples with a count that no other sample agreed with.
+    pub suspects_dropped: u64,
+    /// Samples with a count that the configured modulus doesn't allow.
+    pub out_of_range_dropped: u64,
+    /// Samples with a serial number that no other sample agreed with.
+    pub strangers_dropped: u64,
+    /// Fixes that came out of order.
+    pub late_fixes_dropped: u64,
+    /// Restarts of the meter.
+    pub restarts: u64,
+    /// Rollovers of its count.
+    pub rollovers: u64,
+    /// Times that volume was found after a gap.
+    pub gaps: u64,
+    /// Counts that moved by more than the greatest rate explains.
+    pub jumps: u64,
+    /// Damaged lines that were believed and corrected by the next ones.
+    pub corrections: u64,
+    /// Counts that such lines brought and that no later count has made up for.
+    pub overcounted: u64,
+    /// Changes to another meter.
+    pub meter_changes: u64,
+}
+
+impl Tally {
+    /// Logs what is new since then.
+    pub fn tell_since(&self, before: &Self) {
+        let new = |now: u64, before: u64| now > before;
+        if new(self.restarts, before.restarts) {
+            info!("the meter has restarted");
+        }
+        if new(self.rollovers, before.rollovers) {
+            info!("the meter's count has passed its modulus");
+        }
+        if new(self.gaps, before.gaps) {
+            info!("volume found after a gap");
+        }
+        if new(self.meter_changes, before.meter_changes) {
+            warn!("another meter is connected");
+        }
+        if new(self.jumps, before.jumps) {
+            warn!("the count jumped by more than max_rate_gpm explains, and stayed there");
+        }
+        if new(self.corrections, before.corrections) {
+            warn!("a damaged count was believed; the next ones make up for it");
+        }
+        let dropped = |t: &Self| t.suspects_dropped + t.out_of_range_dropped + t.strangers_dropped;
+        if new(dropped(self), dropped(before)) {
+            debug!(samples = dropped(self), "samples dropped that no other agreed with");
+        }
+    }
+}
+
+/// The meter's part of `status`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MeterView {
+    /// The port.
+    pub port: Health,
+    /// What its bytes came to.
+    pub decoded: ascii::Counters,
+    /// Samples that the recorder had no room for; the count in the next one has them.
+    pub dropped: u64,
+}
+
+/// The receiver's part of `status`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GpsView {
+    /// The port; `None` for a source that has none.
+    pub port: Option<Health>,
+    /// What its bytes came to.
+    pub decoded: gps::Counters,
+    /// Fixes that the recorder had no room for.
+    pub dropped: u64,
+}
+
+/// The recording's part of `status`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RecordView {
+    /// The recorder.
+    #[serde(flatten)]
+    pub recorder: Option<View>,
+    /// Readings that could not be kept since their numbers are beyond the queue's.
+    pub unrecordable: u64,
+    /// Why the reading in hand isn't on the disk, while it isn't.
+    pub not_durable: Option<String>,
+    /// Times that were no date, or that would have turned time back.
+    pub dates_refused: u64,
+}

@@ -1,0 +1,321 @@
+//! The snapshot in a technician's words: what works, what doesn't, what to do. Made from
+//! the same JSON that `--json` prints, so that the two can't disagree.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// States of the balance, in the order of a reading's life.
+const STATES: [(&str, &str); 8] = [
+    ("recorded", "recorded"),
+    ("ready", "ready to send"),
+    ("held", "held"),
+    ("in_doubt", "in doubt"),
+    ("sent", "at JobCloser"),
+    ("rejected", "rejected"),
+    ("discarded", "discarded"),
+    ("deleted", "deleted"),
+];
+
+/// Reasons for a hold, with what to do about each.
+const HOLDS: [(&str, &str); 6] = [
+    ("no_job", "no job: `spraylog job use`, or `spraylog records assign` afterwards"),
+    (
+        "no_place",
+        "no position when they were recorded: it stays unknown; if they grow, check the GPS antenna",
+    ),
+    ("no_time", "no time yet: the GPS will tell it"),
+    (
+        "no_serial",
+        "no meter serial: set meter.serial_number; what was recorded without one stays held",
+    ),
+    ("time_conflict", "two in one second: `spraylog records list --state time-conflict`"),
+    ("refused", "refused by JobCloser: mend the job there, then `spraylog records retry`"),
+];
+
+/// The snapshot as lines for people.
+pub fn text(snapshot: &Value) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut out, snapshot);
+    out
+}
+
+fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
+    daemon(out, s)?;
+    if s["daemon"]["running"] == true && s["daemon"]["answering"] != false {
+        meter(out, &s["meter"])?;
+        gps(out, &s["gps"])?;
+        clock(out, &s["clock"])?;
+        job(out, &s["job"])?;
+        server(out, &s["server"])?;
+    }
+    writeln!(out)?;
+    match s["queue_problem"].as_str() {
+        Some(problem) => writeln!(out, "NO QUEUE  {problem}"),
+        None => balance(out, s),
+    }
+}
+
+fn daemon(out: &mut String, s: &Value) -> std::fmt::Result {
+    let d = &s["daemon"];
+    if d["running"] != true {
+        return writeln!(
+            out,
+            "spraylog  NOT RUNNING: `systemctl start spraylog`; this is what the queue holds"
+        );
+    }
+    if d["answering"] == false {
+        let problem = word(&d["problem"]);
+        return writeln!(out, "spraylog  NOT ANSWERING: {problem}; this is what the queue holds");
+    }
+    writeln!(
+        out,
+        "spraylog  {} running as {}, pid {}",
+        word(&d["version"]),
+        word(&d["device"]),
+        d["pid"]
+    )?;
+    for problem in lines(&d["degraded"]) {
+        writeln!(out, "          DEGRADED, the last good configuration runs: {problem}")?;
+    }
+    for problem in lines(&d["reload_refused"]) {
+        writeln!(out, "          RELOAD REFUSED, the old configuration runs: {problem}")?;
+    }
+    Ok(())
+}
+
+fn meter(out: &mut String, m: &Value) -> std::fmt::Result {
+    let r = &m["recorder"];
+    if m["port_open"] != true {
+        let problem = m["problem"].as_str().unwrap_or("not open yet");
+        return writeln!(out, "meter     NOT CONNECTED: {problem}");
+    }
+    if m["stale"] == true {
+        return writeln!(
+            out,
+            "meter     SILENT: {} is open and says nothing; check its power",
+            word(&m["port"])
+        );
+    }
+    write!(out, "meter     {}", word(&m["state"]))?;
+    if let Some(rate) = r["rate_gpm"].as_f64() {
+        write!(out, ", {rate:.2} gal/min")?;
+    }
+    writeln!(out, ", count {} of meter {}", r["raw"], word(&r["serial"]))?;
+    if let Some(problem) = r["not_durable"].as_str() {
+        writeln!(out, "          NOT DURABLE: {problem}")?;
+    }
+    Ok(())
+}
+
+fn gps(out: &mut String, g: &Value) -> std::fmt::Result {
+    match g["source"].as_str() {
+        Some("gpsd") => {
+            return writeln!(
+                out,
+                "gps       NOT READ: this version doesn't read gpsd (gps.source); readings are held"
+            );
+        }
+        Some("none") => {
+            return writeln!(
+                out,
+                "gps       NONE (gps.source): readings are held until they are given a place"
+            );
+        }
+        _ => {}
+    }
+    if g["port_open"] == false {
+        let problem = g["problem"].as_str().unwrap_or("not open yet");
+        return writeln!(out, "gps       NOT CONNECTED: {problem}");
+    }
+    match g["fix_age_ms"].as_i64() {
+        Some(age) => {
+            writeln!(out, "gps       fix {}, {:.1} s old", word(&g["fix"]), age as f64 / 1000.0)
+        }
+        None => writeln!(out, "gps       NO FIX yet; it needs a clear sky"),
+    }
+}
+
+fn clock(out: &mut String, c: &Value) -> std::fmt::Result {
+    match c["time"].as_str() {
+        Some(time) => writeln!(out, "clock     {time} by {}", word(&c["source"])),
+        None => writeln!(out, "clock     NO TIME yet: readings are kept and wait for it"),
+    }
+}
+
+fn job(out: &mut String, j: &Value) -> std::fmt::Result {
+    let a = &j["assignment"];
+    match a["job"].as_str() {
+        Some(job) => writeln!(
+            out,
+            "job       {job}, event {} ({})",
+            word(&a["event"]),
+            word(&j["chosen_by"])
+        ),
+        None => writeln!(
+            out,
+            "job       NONE: readings are held; `spraylog job use --event ID --job ID`"
+        ),
+    }
+}
+
+fn server(out: &mut String, s: &Value) -> std::fmt::Result {
+    let d = &s["delivery"];
+    write!(out, "server    {}: {}", word(&s["url"]), word(&d["doing"]))?;
+    if let Some(seconds) = d["next_try_s"].as_u64() {
+        write!(out, ", next try in {seconds} s")?;
+    }
+    writeln!(out)?;
+    if let Some(trouble) = d["trouble"].as_str() {
+        writeln!(out, "          {trouble}")?;
+    }
+    for doubt in d["doubts"].as_array().into_iter().flatten() {
+        let (readings, job) = (&doubt["readings"], word(&doubt["job"]));
+        write!(
+            out,
+            "          {readings} in doubt of job {job}, event {}: ",
+            word(&doubt["event"])
+        )?;
+        match doubt["why"].as_str() {
+            Some(why) => write!(out, "{why}; asked again")?,
+            None => write!(out, "sent, and not answered; asked about")?,
+        }
+        writeln!(out, " in {} s", doubt["next_question_s"])?;
+    }
+    Ok(())
+}
+
+fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
+    writeln!(out, "{:<16}{:>10}{:>14}", "", "readings", "gallons")?;
+    for (key, name) in STATES {
+        let (readings, gallons) = (&s["balance"][key], s["gallons"][key].as_f64().unwrap_or(0.0));
+        if *readings != 0 || matches!(key, "recorded" | "ready" | "held" | "in_doubt" | "sent") {
+            let readings = readings.to_string();
+            writeln!(out, "{name:<16}{readings:>10}{gallons:>14.3}")?;
+        }
+        if key == "held" {
+            for (reason, what) in HOLDS {
+                let many = s["held_for"][reason].as_i64().unwrap_or(0);
+                if many > 0 {
+                    writeln!(out, "  {many} {what}")?;
+                }
+            }
+            refused_jobs(out, &s["refused_jobs"])?;
+        }
+    }
+    let sums = [&s["balance"]["balanced"], &s["gallons"]["balanced"]];
+    if sums.iter().any(|sum| **sum == false) || s["daemon"]["rows_missing"] == true {
+        writeln!(
+            out,
+            "THE BALANCE DOES NOT ADD UP: keep the data directory as it is and call for support"
+        )?;
+    }
+    for other in lines(&s["other_databases"]) {
+        writeln!(
+            out,
+            "ANOTHER QUEUE: {other} holds readings of another version, or is damaged; they are not counted above and never sent: keep it and call for support"
+        )?;
+    }
+    Ok(())
+}
+
+/// What JobCloser says of each job that it refuses: only that tells what to mend there.
+fn refused_jobs(out: &mut String, jobs: &Value) -> std::fmt::Result {
+    for refused in jobs.as_array().into_iter().flatten() {
+        let (event, job) = (word(&refused["event"]), word(&refused["job"]));
+        let whose = match job.as_str() {
+            "" => "every job".to_owned(),
+            job => format!("job {job}, event {event}"),
+        };
+        writeln!(out, "  {whose}: JobCloser says \"{}\"", word(&refused["message"]))?;
+    }
+    Ok(())
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn lines(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::status::nothing_yet;
+
+    #[test]
+    fn a_daemon_that_is_down_is_said_first_and_the_queue_still_shown() {
+        let said = text(&nothing_yet(&[]));
+        assert!(said.starts_with("spraylog  NOT RUNNING"), "{said}");
+        assert!(said.contains("recorded"));
+    }
+
+    #[test]
+    fn a_balance_that_does_not_add_up_is_shouted() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["gallons"]["balanced"] = false.into();
+        assert!(text(&snapshot).contains("DOES NOT ADD UP"));
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["daemon"]["rows_missing"] = true.into();
+        assert!(text(&snapshot).contains("DOES NOT ADD UP"));
+    }
+
+    #[test]
+    fn a_source_that_brings_no_fix_is_named_and_the_sky_is_not() {
+        for (source, named) in [("gpsd", "gpsd (gps.source)"), ("none", "NONE (gps.source)")] {
+            let mut said = String::new();
+            gps(&mut said, &serde_json::json!({ "source": source })).unwrap();
+            assert!(said.contains(named) && !said.contains("sky"), "{said}");
+        }
+        let mut said = String::new();
+        gps(&mut said, &serde_json::json!({ "source": "serial", "port_open": true })).unwrap();
+        assert!(said.contains("sky"), "{said}");
+    }
+
+    #[test]
+    fn every_reason_for_a_hold_says_what_to_do() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["held_for"]["no_job"] = 7.into();
+        assert!(text(&snapshot).contains("7 no job: `spraylog job use`"));
+        for (reason, what) in HOLDS {
+            let mut snapshot = nothing_yet(&[]);
+            assert_eq!(snapshot["held_for"][reason], 0, "{reason}");
+            snapshot["held_for"][reason] = 7.into();
+            assert!(text(&snapshot).contains(what), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_doubt_says_whose_it_is_and_why() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["server"]["delivery"]["doubts"] = json!([
+            { "event": "e", "job": "a", "readings": 3, "why": "HTTP 500", "next_question_s": 42 },
+            { "event": "e", "job": "b", "readings": 1, "why": null, "next_question_s": 7 },
+        ]);
+        let said = text(&snapshot);
+        assert!(said.contains("3 in doubt of job a, event e: HTTP 500; asked again in 42 s\n"));
+        let b = "1 in doubt of job b, event e: sent, and not answered; asked about in 7 s\n";
+        assert!(said.contains(b), "{said}");
+    }
+
+    #[test]
+    fn a_refused_job_is_shown_with_the_servers_words() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["refused_jobs"] = json!([
+            { "event": "e", "job": "a", "message": "The job is closed" },
+            { "event": "", "job": "", "message": "Unknown meter" },
+        ]);
+        let said = text(&snapshot);
+        assert!(
+            said.contains("  job a, event e: JobCloser says \"The job is closed\"\n"),
+            "{said}"
+        );
+        assert!(said.contains("  every job: JobCloser says \"Unknown meter\"\n"), "{said}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The power goes: at every place between a meter's line and an acknowledgement, and at
+//! random moments. What any `status` had shown is still there, and nothing is doubled.
+
+use std::time::Duration;
+
+use hil_sim::bench::{Bench, Look};
+use hil_sim::dice::Dice;
+use hil_sim::jobcloser::{Fault, Times};
+use rstest::rstest;
+
+use crate::bench::{SOON, nightly, options};
+use crate::look::{delivered, readings, said, seconds, until, until_baseline};
+
+/// How often the power goes in the campaign of random moments: 20 times, or by night 300.
+fn cuts() -> u32 {
+    if nightly() { 300 } else { 20 }
+}
+
+fn has_testhooks(name: &str) -> bool {
+    if cfg!(not(feature = "testhooks")) {
+        eprintln!("skipped: {name} (needs --features testhooks)");
+    }
+    cfg!(feature = "testhooks")
+}
+
+/// The newest number that `status` shows now; the judge holds the greatest against the
+/// agent, too.
+async fn shown(bench: &mut Bench) -> i64 {
+    bench.status().await.ok().and_then(|status| status.last_seq).unwrap_or(0)
+}
+
+/// Numbers without a hole from 1 to what any status had shown, or beyond.
+fn all_are_there(bench: &Bench, shown: i64) {
+    let numbers: Vec<i64> = readings(bench).iter().map(|r| r["seq"].as_i64().unwrap()).collect();
+    let expected: Vec<i64> = (1..=numbers.len() as i64).collect();
+    assert_eq!(numbers, expected);
+    assert!(numbers.len() as i64 >= shown, "{shown} was shown, {} are there", numbers.len());
+}
+
+#[rstest]
+#[case::a_sample_is_heard("sample_before_judged:12", None)]
+#[case::a_reading_is_not_yet_committed("append_before_commit:3", None)]
+#[case::a_reading_is_committed("append_after_commit:3", None)]
+#[case::a_batch_is_not_yet_frozen("freeze_before_commit:2", None)]
+#[case::a_batch_is_frozen_and_not_sent("freeze_after_commit:2", None)]
+#[case::a_batch_is_stored_and_its_answer_unread("answered_before_settle:2", None)]
+#[case::an_acknowledgement_is_not_yet_committed("settle_before_commit:2", None)]
+#[case::an_acknowledgement_is_committed("settle_after_commit:2", None)]
+#[case::the_server_has_been_asked("asked_before_settle:1", Some(Fault::StoreAndDrop))]
+#[case::what_it_said_is_not_yet_committed("settle_before_commit:2", Some(Fault::StoreAndDrop))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_power_cut_at_any_place_loses_nothing_and_doubles_nothing(
+    #[case] place: &str,
+    #[case] fault: Option<Fault>,
+) {
+    if !has_testhooks("a_power_cut_at_any_place_loses_nothing_and_doubles_nothing") {
+        return;
+    }
+    let mut setup = options();
+    setup.env = vec![("SPRAYLOG_FAILPOINT".into(), place.into())];
+    let mut bench = Bench::start(setup).await.unwrap();
+    if let Some(fault) = fault {
+        bench.server().fault(fault, Times::Next(1));
+    }
+    bench.spray(4.0);
+    let mut newest = 0;
+    let ended = loop {
+        newest = newest.max(shown(&mut bench).await);
+        if let Ok(ended) = bench.wait_for_agents_end(Duration::from_millis(50)).await {
+            break ended;
+        }
+    };
+    assert!(!ended.success(), "{place} was never passed");
+
+    bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    bench.start_agent().unwrap();
+    let records = bench.records().len();
+    bench.wait_for_records(records + 3, SOON).await.unwrap();
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    all_are_there(&bench, newest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_random_moments_20_times_in_a_row_it_keeps_what_was_shown_and_doubles_nothing() {
+    let seed = std::process::id().into();
+    println!("seed {seed}");
+    let mut dice = Dice::new(seed);
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.drive(1.2, 130.0);
+    bench.spray(4.0);
+    bench.wait_for_records(2, SOON).await.unwrap();
+    let mut newest = 0;
+    for _ in 0..cuts() {
+        // Often a batch is stored and its answer lost before the power goes, too.
+        if dice.below(3) == 0 {
+            bench.server().fault(Fault::StoreAndDrop, Times::Next(1));
+        }
+        let life = 300 + dice.below(2200);
+        for _ in 0..life / 100 {
+            seconds(0.1).await;
+            newest = newest.max(shown(&mut bench).await);
+        }
+        bench.kill_agent().unwrap();
+        seconds(dice.below(400) as f64 / 1000.0).await;
+        bench.start_agent().unwrap();
+    }
+    let records = bench.records().len();
+    bench.wait_for_records(records + 3, SOON).await.unwrap();
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    assert!(newest >= i64::from(cuts()), "hardly anything was shown: {newest}");
+    all_are_there(&bench, newest);
+    let spans = delivered(&bench).iter().filter(|record| record.note.says("tare")).count();
+    assert!(spans <= 1, "one span through all of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_killed_out_of_coverage_delivers_all_of_it_once_it_is_back() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.server().go_away().await;
+    bench.spray(4.0);
+    for _ in 0..3 {
+        let before = shown(&mut bench).await;
+        let more = |look: &Look| look.status().last_seq >= Some(before + 2);
+        bench.wait_until("more readings", SOON, more).await.unwrap();
+        bench.kill_agent().unwrap();
+        seconds(0.3).await;
+        bench.start_agent().unwrap();
+    }
+    assert!(bench.records().is_empty());
+    let newest = shown(&mut bench).await;
+    bench.server().come_back().await.unwrap();
+    bench.wait_for_records(6, SOON).await.unwrap();
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    all_are_there(&bench, newest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_queue_is_left_as_it_is_and_recording_goes_on_beside_it() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.spray(4.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+    bench.stop_agent().await.unwrap();
+    let queue = bench.dir().join("data/queue.db");
+    let damaged = vec![0x5a; 48 * 1024];
+    std::fs::write(&queue, &damaged).unwrap();
+
+    bench.start_agent().unwrap();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 3, SOON).await.unwrap();
+    assert_eq!(std::fs::read(&queue).unwrap(), damaged);
+    let text = said(&bench, &["status"]);
+    assert!(text.contains("ANOTHER QUEUE") && text.contains("data/queue.db"), "{text}");
+    assert!(bench.agent().log().contains("the queue is damaged"));
+
+    // And a start later the same one goes on.
+    bench.stop_agent().await.unwrap();
+    bench.start_agent().unwrap();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 2, SOON).await.unwrap();
+    assert!(bench.dir().join("data/queue-2.db").exists());
+    assert!(!bench.dir().join("data/queue-3.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_got_lost_on_the_disk_is_missed_at_the_next_start() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.spray(4.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+    bench.stop_agent().await.unwrap();
+    assert!(!said(&bench, &["status"]).contains("DOES NOT ADD UP"));
+    // No trigger sees what a disk does.
+    let db = rusqlite::Connection::open(bench.dir().join("data/queue.db")).unwrap();
+    let triggers = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema
+        WHERE type = 'trigger'";
+    let drop_all: String = db.query_row(triggers, [], |row| row.get(0)).unwrap();
+    db.execute_batch(&drop_all).unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM reading WHERE seq = 2").unwrap();
+    drop(db);
+    bench.start_agent().unwrap();
+    until("the shout", || said(&bench, &["status"]).contains("DOES NOT ADD UP")).await;
+    assert!(bench.agent().log().contains("do not add up"));
+}

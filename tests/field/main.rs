@@ -1,0 +1,30 @@
+//! Field scenarios: the real agent binary between ptys and HTTP, a rig and a server that
+//! share no code with it, and a judge who knows what was really metered (`hil-sim`).
+//!
+//! Each reads as a timeline and ends with the judge's verdict. They know the agent only
+//! from outside, but for `ports`, which holds one serial port in its hands. Mostly they
+//! wait, so they run well side by side: `make test` runs eight at a time.
+//!
+//! What needs another boot or clock, or cuts the power at a place inside the agent, needs
+//! `--features testhooks` and says aloud that it is skipped without it. `HIL_SIM_KEEP=1`
+//! leaves each agent's directory and log behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+mod bench;
+mod cli;
+mod counts;
+mod crash;
+mod delivery;
+mod delivery_answers;
+mod delivery_refused;
+mod delivery_stop;
+mod doors;
+mod files;
+mod gps;
+mod jobs;
+mod load;
+mod look;
+mod ports;
+mod stop;
+mod unplug;
