@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{Doing, QueueError};
 
 /// Every migration; `user_version` is how many have been run.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// A reading, as it is now, counts where it stands.
 macro_rules! stands {
@@ -240,6 +240,37 @@ CREATE TRIGGER reading_gone AFTER DELETE ON reading BEGIN
 END;
 "
 );
+
+/// What was found out about whole stretches of the queue:
+///
+/// - `verification` is what `getall` said of a closed span (RULES.md, 24): when, in UTC
+///   seconds, how many of its readings and microlitres are at JobCloser, how many were
+///   missing and made ready again, how many records there are nobody's.
+/// - `carried` is a damaged database that was set aside: its tag and numbers, how far
+///   carrying its rows over has come (`next_seq`), what was carried and what was lost.
+///
+/// Neither is touched by an append.
+const SECOND: &str = "
+CREATE TABLE verification (
+    span INTEGER PRIMARY KEY REFERENCES span (id),
+    utc_s INTEGER,
+    readings INTEGER NOT NULL,
+    share_ul INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    extras INTEGER NOT NULL
+);
+CREATE TABLE carried (
+    file TEXT PRIMARY KEY,
+    tag TEXT,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    next_seq INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    share_ul INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    done INTEGER NOT NULL
+) WITHOUT ROWID;
+";
 
 /// The schema this program writes.
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
