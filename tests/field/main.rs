@@ -28,3 +28,4 @@ mod look;
 mod ports;
 mod stop;
 mod unplug;
+mod waking;
