@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::cause::chain;
 use crate::config::Framing;
+use crate::config::check::to_be_set;
 use crate::health::Health;
 use reopen::Reopen;
 
@@ -35,6 +36,12 @@ pub struct Settings {
 /// What went wrong with a port.
 #[derive(Debug, Error)]
 pub enum PortError {
+    /// Nobody has said which it is.
+    #[error("no port is set yet: put its name from /dev/serial/by-id in place of {path}")]
+    Unset {
+        /// What stands there.
+        path: String,
+    },
     /// It can't be opened.
     #[error("cannot open {path}; is it plugged in, and does nobody else hold it?")]
     Open {
@@ -165,7 +172,11 @@ impl Port {
                 true
             }
             Err(source) => {
-                let err = PortError::Open { path: self.health.path.clone(), source };
+                let path = self.health.path.clone();
+                let err = match to_be_set(&self.settings.path) {
+                    true => PortError::Unset { path },
+                    false => PortError::Open { path, source },
+                };
                 self.complain(&err);
                 self.reopen.failed(Instant::now());
                 false
@@ -202,18 +213,30 @@ pub const RETRY_EVERY: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_port_that_is_not_there_is_reported_once_and_tried_again() {
+    /// What is said of a port that can't be opened.
+    async fn problem_with(path: &str) -> String {
         let mut port = Port::new(Settings {
-            path: "/nonexistent/meter".into(),
+            path: path.into(),
             baud: 9600,
             framing: Framing { data_bits: 8, parity: crate::config::Parity::None, stop_bits: 1 },
         });
         let mut buf = [0; 16];
         let waited = tokio::time::timeout(Duration::from_millis(50), port.next(&mut buf)).await;
         assert!(waited.is_err(), "still waiting");
-        let health = port.health();
-        assert!(!health.open);
-        assert!(health.problem.as_deref().unwrap().contains("cannot open /nonexistent/meter"));
+        assert!(!port.health().open);
+        port.health().problem.clone().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_not_there_is_reported_once_and_tried_again() {
+        let problem = problem_with("/nonexistent/meter").await;
+        assert!(problem.contains("cannot open /nonexistent/meter"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_has_set_is_not_looked_for_among_the_cables() {
+        let problem = problem_with("/dev/serial/by-id/…").await;
+        assert!(problem.contains("no port is set yet"), "{problem}");
+        assert!(!problem.contains("plugged in"), "{problem}");
     }
 }

@@ -257,7 +257,8 @@ fn port(key: &'static str, path: &Path, findings: &mut Findings<'_>) {
 }
 
 /// The placeholder of the shipped file, or anything else with its dots in it.
-fn to_be_set(path: &Path) -> bool {
+/// Whether a port is still what the shipped file has in its place.
+pub fn to_be_set(path: &Path) -> bool {
     path == Path::new(PORT_TO_BE_SET) || path.to_string_lossy().contains('…')
 }
 
