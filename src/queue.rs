@@ -20,6 +20,7 @@ mod schema;
 mod settle;
 mod store;
 mod thread;
+mod unreadable;
 mod view;
 
 use std::path::PathBuf;

@@ -242,6 +242,8 @@ pub enum State {
     Deleted,
     /// Held: its second is taken and moving it would take more than 2 s.
     TimeConflict,
+    /// Held: its row can't be decoded.
+    Unreadable,
 }
 
 /// Why a reading can't be sent yet.
@@ -258,6 +260,8 @@ pub enum Hold {
     NoSerial,
     /// Two readings of one meter in one second.
     TimeConflict,
+    /// Its row can't be decoded.
+    Unreadable,
     /// The server refuses this job, or everything.
     Refused,
 }

@@ -37,6 +37,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         "no_time": balance.no_time,
         "no_serial": balance.no_serial,
         "time_conflict": balance.time_conflict,
+        "unreadable": balance.unreadable,
         "refused": balance.refused,
     });
     let queue = [
@@ -79,7 +80,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
         "balance": numbers(json!(0)),
         "gallons": numbers(json!(Microlitres::ZERO.gallons())),
         "held_for": { "no_job": 0, "no_place": 0, "no_time": 0, "no_serial": 0, "time_conflict": 0,
-                      "refused": 0 },
+                      "unreadable": 0, "refused": 0 },
         "refused_jobs": [],
         "other_databases": others,
     })

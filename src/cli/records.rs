@@ -59,7 +59,7 @@ enum RecordsCommand {
         #[arg(long, conflicts_with_all = ["from", "to", "boot", "seq"])]
         all: bool,
     },
-    /// Make rejected readings ready again, and lift holds on refused jobs
+    /// Make rejected and unreadable readings ready again, and lift holds on refused jobs
     Retry {
         #[command(flatten)]
         which: Which,
@@ -96,6 +96,7 @@ enum Shown {
     Discarded,
     Deleted,
     TimeConflict,
+    Unreadable,
 }
 
 /// Lists, shows or changes readings.
@@ -177,6 +178,7 @@ fn filter(state: Option<Shown>, job: Option<String>, which: &Which, limit: usize
         Some(Shown::Discarded) => (Some(State::Discarded), None),
         Some(Shown::Deleted) => (Some(State::Deleted), None),
         Some(Shown::TimeConflict) => (Some(State::TimeConflict), None),
+        Some(Shown::Unreadable) => (Some(State::Unreadable), None),
     };
     Filter {
         state: stored,

@@ -87,7 +87,7 @@ impl Store {
         Ok(Assigned { readings: chosen.len() as u64, gallons: done.gallons() })
     }
 
-    /// Makes rejected and conflicting readings ready again, and lifts every hold on jobs.
+    /// Makes rejected, conflicting and unreadable readings ready again, and lifts every hold on jobs.
     /// Returns how many readings are ready again.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl Store {
             .db
             .execute(
                 "UPDATE reading SET state = 0
-                 WHERE state IN (3, 6) AND seq BETWEEN ?1 AND ?2 AND boot = coalesce(?3, boot)",
+                 WHERE state IN (3, 6, 7) AND seq BETWEEN ?1 AND ?2 AND boot = coalesce(?3, boot)",
                 params![low, high, which.boot],
             )
             .doing("make readings ready again")?;

@@ -12,6 +12,10 @@ use crate::units::Microlitres;
 
 const DOING: &str = "draw the balance";
 
+/// A volume that is none (it can't be decoded, or is more than a thousand rivers) counts as
+/// nothing: then the sums differ, and say so, where one bad row would else hide them all.
+const VOLUME: &str = "iif(share_ul BETWEEN -(1 << 55) AND 1 << 55, CAST(share_ul AS INTEGER), 0)";
+
 /// Readings and their volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
@@ -57,6 +61,8 @@ pub struct Balance {
     pub no_serial: i64,
     /// Held since its second is taken.
     pub time_conflict: i64,
+    /// Held since its row can't be decoded.
+    pub unreadable: i64,
     /// Held since the server refuses the job.
     pub refused: i64,
 }
@@ -146,10 +152,11 @@ fn balance_of(db: &Connection, standing: &str) -> Result<Balance, QueueError> {
     let tx = db.unchecked_transaction().doing(DOING)?;
     let mut balance = Balance { recorded: recorded(&tx)?, ..Balance::default() };
     let sql = format!(
-        "SELECT state, span = 0, NOT placed, boot NOT IN (SELECT boot FROM anchor), NOT named,
+        "SELECT state, span = 0, NOT placed, coalesce(boot NOT IN (SELECT boot FROM anchor), 1),
+             NOT named,
              span IN (SELECT p.id FROM span p JOIN refusal f
                  ON (f.event = p.event AND f.job = p.job) OR (f.event = '' AND f.job = '')),
-             sum(readings), sum(share_ul)
+             sum(readings), sum({VOLUME})
          FROM {standing} GROUP BY 1, 2, 3, 4, 5, 6"
     );
     let mut statement = tx.prepare(&sql).doing(DOING)?;
@@ -157,7 +164,8 @@ fn balance_of(db: &Connection, standing: &str) -> Result<Balance, QueueError> {
         .query_map([], |r| {
             let share = Share { readings: r.get(6)?, volume: r.get(7)? };
             let reasons = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?];
-            Ok((r.get::<_, State>(0)?, reasons, share))
+            // A code that no state has is a row that can't be decoded.
+            Ok((r.get(0).unwrap_or(State::Unreadable), reasons, share))
         })
         .doing(DOING)?;
     for group in groups {
@@ -190,6 +198,10 @@ impl Balance {
                 self.held.add(share);
                 self.time_conflict += share.readings;
             }
+            State::Unreadable => {
+                self.held.add(share);
+                self.unreadable += share.readings;
+            }
             State::InDoubt => self.in_doubt.add(share),
             State::Sent => self.sent.add(share),
             State::Rejected => self.rejected.add(share),
@@ -204,7 +216,7 @@ impl Balance {
 fn recorded(db: &Connection) -> Result<Share, QueueError> {
     let last = db
         .query_row("SELECT seq, odometer_ul FROM reading ORDER BY seq DESC LIMIT 1", [], |r| {
-            Ok(Share { readings: r.get(0)?, volume: r.get(1)? })
+            Ok(Share { readings: r.get(0)?, volume: r.get(1).unwrap_or_default() })
         })
         .optional()
         .doing(DOING)?;

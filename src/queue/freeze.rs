@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::{Batch, BatchLimits, WireSettings};
-use super::{Doing, QueueError, Store};
+use super::{Doing, QueueError, Store, unreadable};
 use crate::clock::{Anchor, BootInstant};
 use crate::delivery::{JobKey, Pick};
 use crate::failpoint;
@@ -32,7 +32,8 @@ const LOOK_AT_LEAST: usize = 100;
 
 impl Store {
     /// Freezes the next batch; `None` where nothing of what was asked for is ready.
-    /// Readings whose second is taken are put on hold as time conflicts on the way.
+    /// Readings whose second is taken are put on hold as time conflicts on the way, and
+    /// those that can't be decoded as unreadable.
     ///
     /// # Errors
     /// Where it can't be written; nothing has changed then.
@@ -46,10 +47,10 @@ impl Store {
         let boot = self.boot;
         let tx = Self::begin(&mut self.db, DOING)?;
         let attempt = next_attempt(&tx)?;
-        let (anchors, tag, conflicts) = (&self.anchors, &self.tag, Cell::new(0));
-        let freezer = Freezer { db: &tx, anchors, tag, wire, attempt, conflicts };
+        let (anchors, tag, passed) = (&self.anchors, &self.tag, Cell::new(0));
+        let freezer = Freezer { db: &tx, anchors, tag, wire, attempt, passed };
         let Some(taken) = freezer.next(pick, limits)? else {
-            // Conflicts found on the way are kept.
+            // What was put on hold on the way is kept.
             tx.commit().doing(DOING)?;
             return Ok(None);
         };
@@ -64,6 +65,13 @@ impl Store {
         let (seqs, records) = taken.records.into_iter().map(|r| (r.seq, r.wire)).unzip();
         Ok(Some(Batch { attempt, key: taken.key, seqs, records }))
     }
+}
+
+/// What is wrong with a reading that was set aside as unreadable, or `None` for one that
+/// wasn't.
+pub(super) fn problem(db: &Connection, seq: Seq) -> Result<Option<String>, QueueError> {
+    Ok(Row::of(db, seq, State::Unreadable)?
+        .map(|row| row.err().unwrap_or_else(|| "no calendar has its second".to_owned())))
 }
 
 fn next_attempt(db: &Connection) -> Result<i64, QueueError> {
@@ -83,8 +91,8 @@ struct Freezer<'a> {
     tag: &'a str,
     wire: &'a WireSettings,
     attempt: i64,
-    /// Readings put on hold as time conflicts so far.
-    conflicts: Cell<usize>,
+    /// Readings put on hold so far, as time conflicts or since they can't be decoded.
+    passed: Cell<usize>,
 }
 
 impl Freezer<'_> {
@@ -101,16 +109,16 @@ impl Freezer<'_> {
                     refused.extend(self.spans_of(job)?);
                 }
                 let skip: BTreeSet<Seq> = skip.iter().copied().collect();
-                // Each turn takes something, marks a conflict or passes a span for good, so
+                // Each turn takes something, puts something on hold or passes a span for good, so
                 // the loop ends.
                 while let Some(span) = self.oldest_span(&skip, &refused)? {
-                    let before = self.conflicts.get();
+                    let before = self.passed.get();
                     let taken = self.take_of(span, &skip, limits, &refused)?;
                     if taken.is_some() {
                         return Ok(taken);
                     }
                     // Behind what was only marked there may be more that is ready.
-                    if self.conflicts.get() == before {
+                    if self.passed.get() == before {
                         refused.insert(span);
                     }
                 }
@@ -152,6 +160,14 @@ impl Freezer<'_> {
     ) -> Result<bool, QueueError> {
         for seq in seqs {
             let Some(row) = Row::ready(self.db, seq)? else { continue };
+            let row = match row {
+                Ok(row) => row,
+                Err(why) => {
+                    unreadable::set_aside(self.db, seq, &why)?;
+                    self.passed.set(self.passed.get() + 1);
+                    continue;
+                }
+            };
             if refused.contains(&row.span) || taken.as_ref().is_some_and(|t| t.span != row.span) {
                 continue;
             }
@@ -193,10 +209,15 @@ impl Freezer<'_> {
                 .prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
                 .and_then(|mut s| s.execute(params![row.seq, State::TimeConflict]))
                 .doing(DOING)?;
-            self.conflicts.set(self.conflicts.get() + 1);
+            self.passed.set(self.passed.get() + 1);
             return Ok(None);
         };
-        Ok(row.write(second, self.tag, self.wire))
+        let record = row.write(second, self.tag, self.wire);
+        if record.is_none() {
+            unreadable::set_aside(self.db, row.seq, "no calendar has its second")?;
+            self.passed.set(self.passed.get() + 1);
+        }
+        Ok(record)
     }
 
     /// The second that a reading gets: that of its resolved time, or the next one after

@@ -57,6 +57,7 @@ coded!(
     Discarded = 4_i64,
     Deleted = 5_i64,
     TimeConflict = 6_i64,
+    Unreadable = 7_i64,
 );
 coded!(AnchorSource, System = "system", Gps = "gps", Operator = "operator");
 coded!(Origin, Pick = "pick", Fixed = "fixed", Assigned = "assigned");
@@ -91,9 +92,14 @@ mod tests {
         let db = rusqlite::Connection::open_in_memory().unwrap();
         let back =
             |state: State| -> State { db.query_row("SELECT ?1", [state], |r| r.get(0)).unwrap() };
-        for state in
-            [State::Open, State::InDoubt, State::Sent, State::Rejected, State::TimeConflict]
-        {
+        for state in [
+            State::Open,
+            State::InDoubt,
+            State::Sent,
+            State::Rejected,
+            State::TimeConflict,
+            State::Unreadable,
+        ] {
             assert_eq!(back(state), state);
         }
         let source: AnchorSource =

@@ -45,7 +45,7 @@ macro_rules! left {
 ///   of the span so far; `odometer_ul` that of the database so far, so that what was
 ///   recorded and what the states add up to are two independent sums.
 /// - `reading.state`: 0 open, 1 in doubt, 2 sent, 3 rejected, 4 discarded, 5 deleted,
-///   6 time conflict. *Ready* and the reasons for a hold are derived.
+///   6 time conflict, 7 unreadable. *Ready* and the reasons for a hold are derived.
 /// - `meter` 0 is the one without a serial number, half of a record's identity: its
 ///   readings are held for good.
 /// - `stretch` is where a span and a segment meet: the zero and the gallons before it

@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::anchor::{Anchors, by_boot};
 use super::balance::{Balance, audit, draw};
 use super::file::others_beside;
+use super::freeze::problem;
+use super::unreadable::{detail, read_any};
 use super::{Doing, QueueError, schema, store};
 use crate::clock::resolve::resolve;
 use crate::clock::{BootInstant, UtcMs};
@@ -114,6 +116,9 @@ pub struct Detail {
     pub server_id: Option<String>,
     /// What the server said against it.
     pub message: Option<String>,
+    /// What is wrong with its row, where that can't be decoded; what can't be taken of it
+    /// is shown as nothing then.
+    pub problem: Option<String>,
 }
 
 const LISTED: &str =
@@ -122,7 +127,7 @@ const LISTED: &str =
     coalesce(r.span IN (SELECT q.id FROM span q JOIN refusal f
         ON (f.event = q.event AND f.job = q.job) OR (f.event = '' AND f.job = '')), 0)";
 const FROM: &str =
-    "FROM reading r JOIN meter m ON m.id = r.meter JOIN segment s ON s.id = r.segment
+    "FROM reading r LEFT JOIN meter m ON m.id = r.meter LEFT JOIN segment s ON s.id = r.segment
     LEFT JOIN span p ON p.id = r.span LEFT JOIN delivery d ON d.seq = r.seq";
 
 impl Filter {
@@ -233,7 +238,7 @@ impl View {
         let mut statement = self.db.prepare(&sql).doing(doing)?;
         let rows = statement
             .query_map(params![low, high, filter.state, filter.boot, filter.job], |r| {
-                read(r, &anchors)
+                Ok(read_any(r, &anchors).0)
             })
             .doing(doing)?;
         let mut listed = Vec::new();
@@ -262,33 +267,20 @@ impl View {
              r.hdop, s.k, d.attempt, d.wire, d.server_id, d.message {FROM} WHERE r.seq = ?1"
         );
         let anchors = by_boot(&self.db)?;
-        self.db
-            .query_row(&sql, [seq], |r| {
-                Ok(Detail {
-                    listed: read(r, &anchors)?,
-                    rate_gpm: r.get(17)?,
-                    fluid_f: r.get(18)?,
-                    ambient_f: r.get(19)?,
-                    battery_percent: r.get(20)?,
-                    runtime_min: r.get(21)?,
-                    fix_age_ms: r.get(22)?,
-                    hdop: r.get(23)?,
-                    k: r.get(24)?,
-                    attempt: r.get(25)?,
-                    record: r
-                        .get::<_, Option<Vec<u8>>>(26)?
-                        .and_then(|wire| serde_json::from_slice(&wire).ok()),
-                    server_id: r.get(27)?,
-                    message: r.get(28)?,
-                })
-            })
+        let mut detail = self
+            .db
+            .query_row(&sql, [seq], |r| Ok(detail(r, &anchors)))
             .optional()
             .doing(doing)?
-            .ok_or(QueueError::NoSuchReading(seq))
+            .ok_or(QueueError::NoSuchReading(seq))?;
+        if detail.problem.is_none() {
+            detail.problem = problem(&self.db, seq)?;
+        }
+        Ok(detail)
     }
 }
 
-fn read(r: &rusqlite::Row<'_>, anchors: &Anchors) -> rusqlite::Result<Listed> {
+pub(super) fn read(r: &rusqlite::Row<'_>, anchors: &Anchors) -> rusqlite::Result<Listed> {
     let (boot, at): (i64, BootInstant) = (r.get(1)?, r.get(2)?);
     let resolved = anchors.get(&boot).and_then(|of_boot| resolve(of_boot, at));
     let frozen: Option<i64> = r.get(14)?;
@@ -309,6 +301,7 @@ fn read(r: &rusqlite::Row<'_>, anchors: &Anchors) -> rusqlite::Result<Listed> {
     let held_for = match state {
         State::Open => reasons.into_iter().filter_map(|(is, why)| is.then_some(why)).collect(),
         State::TimeConflict => vec![Hold::TimeConflict],
+        State::Unreadable => vec![Hold::Unreadable],
         _ => Vec::new(),
     };
     Ok(Listed {
@@ -370,5 +363,30 @@ mod tests {
         let detail = View::open(&path).unwrap().show(Seq(1)).unwrap();
         assert_eq!(detail.listed.held_for, [Hold::NoJob, Hold::NoTime, Hold::NoSerial]);
         assert_eq!((detail.rate_gpm, detail.k, detail.message), (Some(2.0), 100.0, None));
+    }
+
+    #[test]
+    fn one_row_that_cannot_be_decoded_hides_no_other_and_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let mut store = Store::open(&path, &BootId("boot-1".to_owned())).unwrap();
+        let opens = segment(0, 0, SegmentReason::First);
+        store.append(&Reading { segment: opens, ..reading(2, 0, 0) }).unwrap();
+        store.append(&reading(7, 100, 100)).unwrap();
+        for damage in ["share_ul = x'ff'", "state = 99, share_ul = 0", "flags = 'x', state = 0"] {
+            store.db.execute_batch(&format!("UPDATE reading SET {damage} WHERE seq = 1")).unwrap();
+            let view = View::open(&path).unwrap();
+            let rows = view.list(&Filter { limit: 9, ..Filter::default() }).unwrap();
+            assert_eq!(rows.len(), 2, "{damage}");
+            assert_eq!(rows[0].held_for, [Hold::Unreadable], "{damage}");
+            assert_eq!(rows[1].state, State::Open);
+            let problem = view.show(Seq(1)).unwrap().problem.unwrap();
+            let column = damage.split_whitespace().next().unwrap();
+            assert!(problem.contains(column), "{damage}: {problem}");
+            assert_eq!(view.show(Seq(2)).unwrap().problem, None);
+            let (balance, audit) = (view.balance().unwrap(), view.audit().unwrap());
+            assert_eq!(balance.recorded.readings, 2, "{damage}");
+            assert_eq!(audit.states().readings, 2, "{damage}");
+        }
     }
 }

@@ -18,7 +18,7 @@ const STATES: [(&str, &str); 8] = [
 ];
 
 /// Reasons for a hold, with what to do about each.
-const HOLDS: [(&str, &str); 6] = [
+const HOLDS: [(&str, &str); 7] = [
     ("no_job", "no job: `spraylog job use`, or `spraylog records assign` afterwards"),
     (
         "no_place",
@@ -30,6 +30,10 @@ const HOLDS: [(&str, &str); 6] = [
         "no meter serial: set meter.serial_number; what was recorded without one stays held",
     ),
     ("time_conflict", "two in one second: `spraylog records list --state time-conflict`"),
+    (
+        "unreadable",
+        "that can't be decoded, set aside: `spraylog records list --state unreadable`; call for support",
+    ),
     ("refused", "refused by JobCloser: mend the job there, then `spraylog records retry`"),
 ];
 

@@ -98,6 +98,8 @@ pub struct HeldFor {
     pub no_serial: u64,
     /// Its second is taken.
     pub time_conflict: u64,
+    /// Its row can't be decoded.
+    pub unreadable: u64,
     /// The server refuses.
     pub refused: u64,
 }

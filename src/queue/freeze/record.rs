@@ -1,17 +1,17 @@
 //! One row as the record that the server gets. Which row, and at which second, is
 //! decided elsewhere.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::batch::WireSettings;
-use super::super::{Doing, QueueError};
+use super::super::{Doing, QueueError, unreadable};
 use super::DOING;
 use crate::clock::BootInstant;
 use crate::delivery::JobKey;
 use crate::jobcloser::note;
 use crate::jobcloser::wire::{self, Outgoing};
-use crate::reading::{Assignment, Flag, Flags, Place, Seq, SpanId};
-use crate::units::Microlitres;
+use crate::reading::{Assignment, Flag, Flags, Place, Seq, SpanId, State};
+use crate::units::{KFactor, Microlitres};
 
 /// A ready reading with all that its record says.
 pub(super) struct Row {
@@ -50,23 +50,65 @@ pub(super) struct Frozen {
 }
 
 impl Row {
-    /// The reading, if it is open, assigned and placed, and its meter has a serial number.
-    pub(super) fn ready(db: &Connection, seq: Seq) -> Result<Option<Self>, QueueError> {
+    /// The reading, if it is open, assigned and placed, and its meter has a serial number;
+    /// where it can't be decoded, what is wrong with it.
+    pub(super) fn ready(
+        db: &Connection,
+        seq: Seq,
+    ) -> Result<Option<Result<Self, String>>, QueueError> {
+        Self::of(db, seq, State::Open)
+    }
+
+    /// The same of a reading in another state.
+    pub(super) fn of(
+        db: &Connection,
+        seq: Seq,
+        state: State,
+    ) -> Result<Option<Result<Self, String>>, QueueError> {
         db.prepare_cached(
             "SELECT r.seq, r.boot, r.boottime_ms, r.meter, r.span, m.serial, r.unwrapped, r.total_ul, r.rate,
                  r.temp_fluid, r.temp_ambient, r.battery_pct, r.runtime_min, r.lat_e7, r.lon_e7, r.fix_age_ms,
                  r.flags, s.k, t.n, t.zero, t.base_ul, p.event, p.job, p.item, p.product, p.note,
                  d.utc_s, d.offset_min, d.wire
              FROM reading r
-             JOIN meter m ON m.id = r.meter
-             JOIN segment s ON s.id = r.segment
-             JOIN span p ON p.id = r.span
-             JOIN stretch t ON t.span = r.span AND t.segment = r.segment
+             LEFT JOIN meter m ON m.id = r.meter
+             LEFT JOIN segment s ON s.id = r.segment
+             LEFT JOIN span p ON p.id = r.span
+             LEFT JOIN stretch t ON t.span = r.span AND t.segment = r.segment
              LEFT JOIN delivery d ON d.seq = r.seq
-             WHERE r.seq = ?1 AND r.state = 0 AND r.lat_e7 IS NOT NULL AND r.meter <> 0",
+             WHERE r.seq = ?1 AND r.state = ?2 AND r.lat_e7 IS NOT NULL AND r.meter <> 0",
         )
-        .and_then(|mut s| s.query_row([seq], Self::read).optional())
+        .and_then(|mut s| s.query_row(params![seq, state], |r| Ok(Self::decode(r))).optional())
         .doing(DOING)
+    }
+
+    fn decode(r: &rusqlite::Row<'_>) -> Result<Self, String> {
+        let row = Self::read(r).map_err(|err| unreadable::what(r, &err))?;
+        match row.nonsense() {
+            Some(what) => Err(what.to_owned()),
+            None => Ok(row),
+        }
+    }
+
+    /// What no program has ever recorded: sent, it would be an invention.
+    fn nonsense(&self) -> Option<&'static str> {
+        let measured = [self.rate, self.fluid, self.ambient, self.battery, self.runtime];
+        let is_record = |wire: &[u8]| {
+            serde_json::from_slice(wire).is_ok_and(|record: serde_json::Value| record.is_object())
+        };
+        if self.unwrapped < 0 || self.zero < 0 {
+            Some("a count is negative")
+        } else if KFactor::new(self.k).is_none() {
+            Some("k is no number above zero")
+        } else if self.place.lat().abs() > 90.0 || self.place.lon().abs() > 180.0 {
+            Some("its place is not on Earth")
+        } else if measured.into_iter().flatten().any(|value| !value.is_finite()) {
+            Some("a measurement is no number")
+        } else if self.frozen.as_ref().is_some_and(|(_, _, wire)| !is_record(wire)) {
+            Some("what was frozen is no record")
+        } else {
+            None
+        }
     }
 
     fn read(r: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {

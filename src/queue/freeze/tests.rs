@@ -463,3 +463,44 @@ fn what_runs_for_every_record_costs_no_more_with_a_year_of_them() {
     }
     assert!(seen >= 6, "{seen} queries seen");
 }
+
+#[test]
+fn a_reading_that_cannot_be_decoded_is_set_aside_and_the_rest_is_sent() {
+    for damage in [
+        "UPDATE reading SET flags = 'x' WHERE seq = 2",
+        "UPDATE reading SET unwrapped = -1 WHERE seq = 2",
+        "UPDATE reading SET total_ul = x'00ff' WHERE seq = 2",
+        "UPDATE reading SET lat_e7 = 1900000000 WHERE seq = 2",
+        "UPDATE reading SET rate = 9e999 WHERE seq = 2",
+        "UPDATE reading SET segment = 99 WHERE seq = 2",
+        "UPDATE reading SET fix_age_ms = x'5a' WHERE seq = 2",
+    ] {
+        let mut store = five();
+        anchor(&mut store);
+        store.db.pragma_update(None, "foreign_keys", false).unwrap();
+        store.db.execute_batch(damage).unwrap();
+        assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 3, 4, 5], "{damage}");
+        assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [0; 0]);
+        let balance = super::super::balance::draw(&store.db).unwrap();
+        assert_eq!((balance.unreadable, balance.held.readings), (1, 1), "{damage}");
+        assert!(balance.balanced(), "{damage}");
+
+        let why = problem(&store.db, Seq(2)).unwrap().unwrap();
+        assert!(!why.is_empty());
+        assert_eq!(problem(&store.db, Seq(1)).unwrap(), None);
+        assert_eq!(store.retry(&Selector::default()).unwrap(), 1, "once it was mended");
+    }
+}
+
+#[test]
+fn a_row_of_no_span_and_no_boot_that_there_can_be_hinders_none() {
+    for damage in ["span = 'x'", "boot = 'x'"] {
+        let mut store = five();
+        anchor(&mut store);
+        store.db.pragma_update(None, "foreign_keys", false).unwrap();
+        let damage = format!("UPDATE reading SET {damage} WHERE seq = 2");
+        store.db.execute_batch(&damage).unwrap();
+        assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 3, 4, 5], "{damage}");
+        assert!(super::super::balance::draw(&store.db).unwrap().balanced(), "{damage}");
+    }
+}

@@ -37,12 +37,14 @@ impl Freezer<'_> {
         Ok(oldest.map(|(_, span)| span))
     }
 
+    /// A span, or below a boot, that is no number is in no range: such a row isn't found
+    /// here, and hinders none.
     fn next_span(&self, after: SpanId) -> Result<Option<SpanId>, QueueError> {
         self.db
             .prepare_cached(
                 "SELECT span FROM reading INDEXED BY reading_ready
                  WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
-                         AND span > ?1
+                         AND span BETWEEN ?1 + 1 AND 9223372036854775807
                  ORDER BY span LIMIT 1",
             )
             .and_then(|mut s| s.query_row([after], |r| r.get(0)).optional())
@@ -59,7 +61,7 @@ impl Freezer<'_> {
                 .prepare_cached(
                     "SELECT boot FROM reading INDEXED BY reading_ready
                      WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
-                         AND span = ?1 AND boot > ?2
+                         AND span = ?1 AND boot BETWEEN ?2 + 1 AND 9223372036854775807
                      ORDER BY boot LIMIT 1",
                 )
                 .and_then(|mut s| s.query_row(params![span, after], |r| r.get(0)).optional())
