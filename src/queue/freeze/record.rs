@@ -76,7 +76,8 @@ impl Row {
              LEFT JOIN span p ON p.id = r.span
              LEFT JOIN stretch t ON t.span = r.span AND t.segment = r.segment
              LEFT JOIN delivery d ON d.seq = r.seq
-             WHERE r.seq = ?1 AND r.state = ?2 AND r.lat_e7 IS NOT NULL AND r.meter <> 0",
+             WHERE r.seq = ?1 AND r.state = ?2 AND r.span IS NOT NULL AND r.lat_e7 IS NOT NULL
+                 AND r.meter <> 0",
         )
         .and_then(|mut s| s.query_row(params![seq, state], |r| Ok(Self::decode(r))).optional())
         .doing(DOING)
