@@ -10,20 +10,24 @@ use crate::clock::resolve::resolve;
 use crate::clock::{Anchor, BootInstant, UtcMs};
 
 impl Store {
-    /// Stores an anchor of the running boot.
+    /// Stores an anchor of the running boot. A moment that has one of the same source keeps
+    /// that: what was frozen by it must not be dated otherwise.
     ///
     /// # Errors
     /// Where it can't be written.
     pub fn add_anchor(&mut self, anchor: Anchor) -> Result<(), QueueError> {
-        self.db
+        let stored = self
+            .db
             .execute(
                 "INSERT INTO anchor VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
                 params![self.boot, anchor.at, anchor.utc, anchor.err_ms, anchor.source],
             )
             .doing("store an anchor")?;
         // After the commit: a reading must not be frozen by an anchor that a power cut
-        // could take away again.
-        self.anchors.entry(self.boot).or_default().push(anchor);
+        // could take away again. One that wasn't stored would be gone at the next start.
+        if stored > 0 {
+            self.anchors.entry(self.boot).or_default().push(anchor);
+        }
         Ok(())
     }
 
