@@ -97,16 +97,20 @@ impl Store {
             let why = "retry takes no times; name the boot or the sequence numbers";
             return Err(QueueError::Refused(why.to_owned()));
         }
+        let doing = "make readings ready again";
         let (low, high) = which.seq.unwrap_or((Seq(0), Seq(i64::MAX)));
-        let readings = self
-            .db
+        // One transaction: a power cut leaves the holds with the rejected readings, so that
+        // asking again does the same.
+        let tx = Self::begin(&mut self.db, doing)?;
+        let readings = tx
             .execute(
                 "UPDATE reading SET state = 0
                  WHERE state IN (3, 6, 7) AND seq BETWEEN ?1 AND ?2 AND boot = coalesce(?3, boot)",
                 params![low, high, which.boot],
             )
-            .doing("make readings ready again")?;
-        self.allow_all()?;
+            .doing(doing)?;
+        super::refusal::lift(&tx)?;
+        tx.commit().doing(doing)?;
         Ok(readings as u64)
     }
 

@@ -17,12 +17,17 @@ pub(super) fn hold(db: &Connection, key: Option<&JobKey>, message: &str) -> Resu
     .doing("hold a job")
 }
 
+/// Lets every held job be tried again; says how many there were.
+pub(super) fn lift(db: &Connection) -> Result<usize, QueueError> {
+    db.execute("DELETE FROM refusal", []).doing("let held jobs be tried again")
+}
+
 impl Store {
     /// Lets every held job be tried again; says how many there were.
     ///
     /// # Errors
     /// Where it can't be written.
     pub fn allow_all(&mut self) -> Result<usize, QueueError> {
-        self.db.execute("DELETE FROM refusal", []).doing("let held jobs be tried again")
+        lift(&self.db)
     }
 }
