@@ -14,6 +14,8 @@ mod file;
 mod freeze;
 mod lock;
 mod meta;
+#[cfg(test)]
+mod model_tests;
 mod refusal;
 mod rows;
 mod schema;

@@ -1,0 +1,337 @@
+//! The queue as a plain list of readings: what RULES.md says of it, and nothing of how it
+//! is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{Balance, Share};
+use crate::clock::resolve::resolve;
+use crate::clock::{Anchor, UtcMs};
+use crate::delivery::{Outcome, Pick};
+use crate::reading::{Hold, Reading, Seq, State};
+use crate::units::Microlitres;
+
+/// Readings of a span and boot that are looked at for one batch: behind so many conflicts
+/// the next batch goes on.
+const LOOKED_AT: usize = 100;
+
+/// A reading as the rules see it.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub seq: Seq,
+    pub boot: usize,
+    pub reading: Reading,
+    /// Index of its span.
+    pub span: Option<usize>,
+    pub total: Microlitres,
+    pub assigned_later: bool,
+    pub state: State,
+    /// Its record, from the first time it was frozen.
+    pub frozen: Option<Frozen>,
+    /// What was last said against it.
+    pub message: Option<String>,
+    pub server_id: Option<String>,
+}
+
+/// What never changes again, but for the attempt.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    pub second: i64,
+    pub attempt: i64,
+    pub wire: Vec<u8>,
+}
+
+/// Everything that a queue remembers.
+#[derive(Debug, Clone, Default)]
+pub struct Model {
+    pub rows: Vec<Row>,
+    /// The job of each span, in the order of their opening.
+    pub spans: Vec<String>,
+    /// The open span and its total.
+    pub open: Option<(usize, Microlitres)>,
+    /// Anchors by boot; the last boot is the running one.
+    pub boots: Vec<Vec<Anchor>>,
+    /// Jobs on hold; `None` is everything.
+    pub refused: BTreeSet<Option<String>>,
+    pub attempts: i64,
+}
+
+/// Which readings an operator names.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    pub seq: Option<(Seq, Seq)>,
+    pub boot: Option<usize>,
+    pub from: Option<UtcMs>,
+    pub to: Option<UtcMs>,
+}
+
+impl Model {
+    pub fn boot(&self) -> usize {
+        self.boots.len() - 1
+    }
+
+    pub fn time(&self, row: &Row) -> Option<UtcMs> {
+        resolve(&self.boots[row.boot], row.reading.at)
+    }
+
+    pub fn row(&self, seq: Seq) -> &Row {
+        &self.rows[seq.0 as usize - 1]
+    }
+
+    pub fn job(&self, row: &Row) -> Option<&String> {
+        row.span.map(|span| &self.spans[span])
+    }
+
+    /// Why an open reading can't be sent; nothing of a settled one.
+    pub fn holds(&self, row: &Row) -> Vec<Hold> {
+        let refused = |job| self.refused.contains(&None) || self.refused.contains(&Some(job));
+        let reasons = [
+            (row.span.is_none(), Hold::NoJob),
+            (row.reading.place.is_none(), Hold::NoPlace),
+            (self.boots[row.boot].is_empty(), Hold::NoTime),
+            (row.reading.serial.trim().is_empty(), Hold::NoSerial),
+            (self.job(row).cloned().is_some_and(refused), Hold::Refused),
+        ];
+        match row.state {
+            State::Open => reasons.into_iter().filter(|(is, _)| *is).map(|(_, why)| why).collect(),
+            State::TimeConflict => vec![Hold::TimeConflict],
+            _ => Vec::new(),
+        }
+    }
+
+    fn is_ready(&self, row: &Row) -> bool {
+        row.state == State::Open && self.holds(row).is_empty()
+    }
+
+    pub fn balance(&self) -> Balance {
+        let mut balance = Balance::default();
+        for row in &self.rows {
+            let holds = self.holds(row);
+            let state = match row.state {
+                State::Open if holds.is_empty() => &mut balance.ready,
+                State::Open | State::TimeConflict | State::Unreadable => &mut balance.held,
+                State::InDoubt => &mut balance.in_doubt,
+                State::Sent => &mut balance.sent,
+                State::Rejected => &mut balance.rejected,
+                State::Discarded => &mut balance.discarded,
+                State::Deleted => &mut balance.deleted,
+            };
+            for share in [state, &mut balance.recorded] {
+                let Share { readings, volume } = *share;
+                *share = Share { readings: readings + 1, volume: volume + row.reading.share };
+            }
+            for hold in holds {
+                *match hold {
+                    Hold::NoJob => &mut balance.no_job,
+                    Hold::NoPlace => &mut balance.no_place,
+                    Hold::NoTime => &mut balance.no_time,
+                    Hold::NoSerial => &mut balance.no_serial,
+                    Hold::TimeConflict => &mut balance.time_conflict,
+                    Hold::Unreadable => &mut balance.unreadable,
+                    Hold::Refused => &mut balance.refused,
+                } += 1;
+            }
+        }
+        balance
+    }
+
+    /// Rule 1 and 9: everything is recorded; the volume up to a change of job stays with
+    /// the job before.
+    pub fn append(&mut self, reading: &Reading) -> Seq {
+        let change = reading.span.as_ref();
+        if change.is_some_and(|new| new.owns_reading) {
+            self.change(reading);
+        }
+        let span = self.open.map(|(span, _)| span);
+        let total = self.open.map_or(Microlitres::ZERO, |(_, total)| total + reading.share);
+        self.open = span.map(|span| (span, total));
+        if change.is_some_and(|new| !new.owns_reading) {
+            self.change(reading);
+        }
+        let seq = Seq(self.rows.len() as i64 + 1);
+        self.rows.push(Row {
+            seq,
+            boot: self.boot(),
+            reading: reading.clone(),
+            span,
+            total,
+            assigned_later: false,
+            state: State::Open,
+            frozen: None,
+            message: None,
+            server_id: None,
+        });
+        seq
+    }
+
+    fn change(&mut self, reading: &Reading) {
+        let next = reading.span.as_ref().and_then(|new| new.assignment.as_ref());
+        self.open = next.map(|assignment| {
+            self.spans.push(assignment.job.clone());
+            (self.spans.len() - 1, Microlitres::ZERO)
+        });
+    }
+
+    /// One anchor for a moment and source; a second one changes nothing.
+    pub fn anchor(&mut self, anchor: Anchor) {
+        let boot = self.boot();
+        let of_boot = &mut self.boots[boot];
+        if !of_boot.iter().any(|a| (a.at, a.source) == (anchor.at, anchor.source)) {
+            of_boot.push(anchor);
+        }
+    }
+
+    /// Rules 17, 20 and 21: what the next batch is, each with its second. `alone` is a
+    /// limit of bytes that holds one record.
+    pub fn freeze(&mut self, pick: &Pick, records: usize, alone: bool) -> Vec<(Seq, i64)> {
+        let batch = match pick {
+            Pick::These(seqs) => self.take(seqs, records, alone),
+            Pick::Oldest { skip, but } => loop {
+                let ready: Vec<&Row> = self
+                    .rows
+                    .iter()
+                    .filter(|row| self.is_ready(row))
+                    .filter(|row| !but.iter().any(|key| Some(&key.job) == self.job(row)))
+                    .collect();
+                let oldest = ready.iter().find(|row| !skip.contains(&row.seq));
+                let Some(oldest) = oldest.map(|row| row.span) else { break Vec::new() };
+                let seqs: Vec<Seq> = (0..self.boots.len())
+                    .flat_map(|boot| {
+                        let of_it =
+                            ready.iter().filter(move |r| r.span == oldest && r.boot == boot);
+                        of_it.take(LOOKED_AT + skip.len())
+                    })
+                    .map(|row| row.seq)
+                    .filter(|seq| !skip.contains(seq))
+                    .collect();
+                let batch = self.take(&seqs, records, alone);
+                if !batch.is_empty() {
+                    break batch;
+                }
+            },
+        };
+        if !batch.is_empty() {
+            self.attempts += 1;
+        }
+        batch
+    }
+
+    fn take(&mut self, seqs: &[Seq], records: usize, alone: bool) -> Vec<(Seq, i64)> {
+        let mut batch: Vec<(Seq, i64)> = Vec::new();
+        let mut span = None;
+        for seq in seqs {
+            let row = self.row(*seq);
+            if !self.is_ready(row) || span.is_some_and(|span| row.span != span) {
+                continue;
+            }
+            let own = row.span;
+            let Some(second) = self.second(row) else {
+                self.rows[seq.0 as usize - 1].state = State::TimeConflict;
+                continue;
+            };
+            if alone && !batch.is_empty() {
+                break;
+            }
+            span = Some(own);
+            batch.push((*seq, second));
+            let attempt = self.attempts + 1;
+            let row = &mut self.rows[seq.0 as usize - 1];
+            row.state = State::InDoubt;
+            row.message = None;
+            let wire = row.frozen.take().map(|f| f.wire).unwrap_or_default();
+            row.frozen = Some(Frozen { second, attempt, wire });
+            if batch.len() == records {
+                break;
+            }
+        }
+        batch
+    }
+
+    /// Its own second, or one of the next two, after its predecessor's and free.
+    fn second(&self, row: &Row) -> Option<i64> {
+        if let Some(frozen) = &row.frozen {
+            return Some(frozen.second);
+        }
+        let of_meter: BTreeMap<Seq, i64> = self
+            .rows
+            .iter()
+            .filter(|r| r.reading.serial == row.reading.serial)
+            .filter_map(|r| Some((r.seq, r.frozen.as_ref()?.second)))
+            .collect();
+        let resolved = self.time(row)?.floor_s();
+        let before = of_meter.range(..row.seq).next_back().map(|(_, second)| *second);
+        let earliest = before.map_or(resolved, |before| resolved.max(before + 1));
+        (earliest..=resolved + 2).find(|second| !of_meter.values().any(|taken| taken == second))
+    }
+
+    /// Rule 22 and 23, as the store is told of them.
+    pub fn settle(&mut self, seq: Seq, outcome: &Outcome) {
+        let row = &mut self.rows[seq.0 as usize - 1];
+        match (outcome, row.state) {
+            (
+                Outcome::Sent(id),
+                State::Open | State::InDoubt | State::Rejected | State::TimeConflict,
+            ) => {
+                row.state = State::Sent;
+                row.server_id = id.clone().or(row.server_id.take());
+            }
+            (Outcome::Open, State::InDoubt | State::Rejected) => row.state = State::Open,
+            (Outcome::Rejected(message), State::Open | State::InDoubt) => {
+                row.state = State::Rejected;
+                row.message = Some(message.clone());
+            }
+            _ => (),
+        }
+    }
+
+    /// The readings that an operator names, in order.
+    pub fn named(&self, which: &Named) -> Vec<usize> {
+        let covers = |row: &Row| {
+            let timed = which.from.is_none() && which.to.is_none()
+                || self.time(row).is_some_and(|time| {
+                    which.from.is_none_or(|from| time >= from)
+                        && which.to.is_none_or(|to| time <= to)
+                });
+            timed
+                && which.boot.is_none_or(|boot| row.boot == boot)
+                && which.seq.is_none_or(|(low, high)| (low..=high).contains(&row.seq))
+        };
+        (0..self.rows.len()).filter(|n| covers(&self.rows[*n])).collect()
+    }
+
+    /// Every unbroken run of readings becomes a span of its own.
+    pub fn assign(&mut self, which: &Named, job: &str) -> u64 {
+        let mut before: Option<(usize, Microlitres)> = None;
+        let mut assigned = 0;
+        for n in self.named(which) {
+            if self.rows[n].state != State::Open || self.rows[n].span.is_some() {
+                continue;
+            }
+            let total = match before.filter(|(last, _)| last + 1 == n) {
+                Some((_, total)) => total,
+                None => {
+                    self.spans.push(job.to_owned());
+                    Microlitres::ZERO
+                }
+            };
+            let row = &mut self.rows[n];
+            row.span = Some(self.spans.len() - 1);
+            row.total = total + row.reading.share;
+            row.assigned_later = true;
+            before = Some((n, row.total));
+            assigned += 1;
+        }
+        assigned
+    }
+
+    pub fn retry(&mut self, which: &Named) -> u64 {
+        let mut freed = 0;
+        for n in self.named(which) {
+            if matches!(self.rows[n].state, State::Rejected | State::TimeConflict) {
+                self.rows[n].state = State::Open;
+                freed += 1;
+            }
+        }
+        self.refused.clear();
+        freed
+    }
+}
