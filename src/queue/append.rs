@@ -31,13 +31,54 @@ impl Store {
     /// Where it can't be written; nothing has changed then, and the same reading may be
     /// offered again.
     pub fn append(&mut self, reading: &Reading) -> Result<Appended, QueueError> {
-        let seq = Seq(self.last_seq.0 + 1);
+        let appended = self.append_all(std::slice::from_ref(reading))?;
+        appended.into_iter().next().ok_or_else(no_segment)
+    }
+
+    /// Records readings of the running boot, in their order and in one transaction: after a
+    /// power cut all of them are there, or none.
+    ///
+    /// # Errors
+    /// Where they can't be written; nothing has changed then, and the same readings may be
+    /// offered again.
+    pub fn append_all(&mut self, readings: &[Reading]) -> Result<Vec<Appended>, QueueError> {
+        let mut head = Head {
+            boot: self.boot,
+            last: self.last.clone(),
+            span: self.span.clone(),
+            seq: self.last_seq,
+            odometer: self.odometer,
+        };
+        let tx = Self::begin(&mut self.db, DOING)?;
+        let appended =
+            readings.iter().map(|r| head.append(&tx, r)).collect::<Result<Vec<_>, _>>()?;
+        failpoint::pass("append_before_commit");
+        tx.commit().doing(DOING)?;
+        failpoint::pass("append_after_commit");
+        // Only now: what is remembered is what the rows say.
+        let Head { last, span, seq, odometer, .. } = head;
+        (self.last, self.span, self.last_seq, self.odometer) = (last, span, seq, odometer);
+        Ok(appended)
+    }
+}
+
+/// Where recording stands within a transaction; the store takes it over after the commit.
+struct Head {
+    boot: i64,
+    last: Option<Last>,
+    span: Option<OpenSpan>,
+    seq: Seq,
+    odometer: Microlitres,
+}
+
+impl Head {
+    fn append(&mut self, tx: &Transaction<'_>, reading: &Reading) -> Result<Appended, QueueError> {
+        let seq = Seq(self.seq.0 + 1);
         let odometer = self.odometer + reading.share;
         let mut span = self.span.clone();
-        let tx = Self::begin(&mut self.db, DOING)?;
-        let meter = meter_row(&tx, self.last.as_ref(), &reading.serial)?;
+        let meter = meter_row(tx, self.last.as_ref(), &reading.serial)?;
         let segment = match (&reading.segment, &self.last) {
-            (Some(new), _) => insert_segment(&tx, meter, new)?,
+            (Some(new), _) => insert_segment(tx, meter, new)?,
             (None, Some(last)) => last.segment,
             (None, None) => return Err(no_segment()),
         };
@@ -46,11 +87,11 @@ impl Store {
         // span with its volume, so that no gallon moves into an assignment made later.
         let owned = match &reading.span {
             Some(new) if new.owns_reading => {
-                span = change_span(&tx, span.as_ref(), new, reading, seq, segment)?;
+                span = change_span(tx, span.as_ref(), new, reading, seq, segment)?;
                 span.clone()
             }
             _ => match span.take() {
-                Some(open) => Some(meet(&tx, open, segment, reading, carried)?),
+                Some(open) => Some(meet(tx, open, segment, reading, carried)?),
                 None => None,
             },
         };
@@ -62,14 +103,11 @@ impl Store {
         let tare = owned.as_ref().is_some_and(|span| !span.begun);
         let flags = if tare { reading.flags.with(Flag::Tare) } else { reading.flags };
         let ids = Ids { seq, boot: self.boot, meter, segment, span: owned.as_ref().map(|s| s.id) };
-        insert_reading(&tx, &ids, reading, flags, total, odometer)?;
+        insert_reading(tx, &ids, reading, flags, total, odometer)?;
         let mut open = owned.clone().map(|s| OpenSpan { total, begun: true, ..s });
         if let Some(new) = reading.span.as_ref().filter(|new| !new.owns_reading) {
-            open = change_span(&tx, open.as_ref(), new, reading, seq, segment)?;
+            open = change_span(tx, open.as_ref(), new, reading, seq, segment)?;
         }
-        failpoint::pass("append_before_commit");
-        tx.commit().doing(DOING)?;
-        failpoint::pass("append_after_commit");
         self.remember(seq, odometer, meter, segment, reading);
         let appended = Appended { seq, span: ids.span, open: open.as_ref().map(|s| s.id) };
         self.span = open;
@@ -99,7 +137,7 @@ impl Store {
             k,
             segment: start,
         };
-        self.last_seq = seq;
+        self.seq = seq;
         self.odometer = odometer;
         self.last = Some(Last { serial: reading.serial.clone(), meter, segment, position });
     }
@@ -456,6 +494,42 @@ pub(super) mod tests {
         assert!(matches!(store.append(&huge), Err(QueueError::Range { .. })));
         assert_eq!(store.last_seq(), Seq(0));
         assert!(totals(&store).is_empty());
+    }
+
+    #[test]
+    fn readings_of_one_commit_are_numbered_totalled_and_assigned_as_if_each_had_its_own() {
+        let opens = segment(0, 0, SegmentReason::First);
+        let readings = [
+            Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) },
+            reading(6, 100, 100),
+            Reading { segment: segment(0, 20, SegmentReason::Restart), ..reading(11, 30, 50) },
+            Reading { span: to_job("b", false), ..reading(16, 80, 50) },
+            reading(21, 180, 100),
+        ];
+        let (mut one, mut each) = (store(), store());
+        let together = one.append_all(&readings).unwrap();
+        let apart: Vec<_> = readings.iter().map(|r| each.append(r).unwrap()).collect();
+        assert_eq!(together, apart);
+        assert_eq!(totals(&one), totals(&each));
+        assert_eq!(stretches(&one), stretches(&each));
+        assert_eq!((one.last_seq(), one.position()), (each.last_seq(), each.position()));
+        assert_eq!(one.open_assignment(), each.open_assignment());
+    }
+
+    #[test]
+    fn of_readings_that_cannot_all_be_kept_none_is_and_the_good_ones_may_be_offered_again() {
+        let mut store = store();
+        let opens = segment(0, 0, SegmentReason::First);
+        let first = Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) };
+        let (good, huge) = (reading(6, 100, 100), reading(11, u64::MAX, 0));
+        let refused = store.append_all(&[first.clone(), good.clone(), huge]);
+        assert!(matches!(refused, Err(QueueError::Range { .. })));
+        assert_eq!((store.last_seq(), store.position()), (Seq(0), None));
+        assert_eq!(store.open_assignment(), None);
+        assert!(totals(&store).is_empty() && stretches(&store).is_empty());
+        store.append_all(&[first, good]).unwrap();
+        let gallon = Microlitres::from_gallons(1.0).0;
+        assert_eq!(totals(&store), [(1, Some(1), 0), (2, Some(1), gallon)]);
     }
 
     #[test]

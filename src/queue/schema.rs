@@ -75,7 +75,8 @@ macro_rules! left {
 /// else: what pruning has taken out.
 ///
 /// Pages written to the log, measured by a test below: an append 3 (the row, its place in
-/// `reading_ready`, `standing`), a batch of one 8 to freeze and 5 to settle.
+/// `reading_ready`, `standing`), ten that waited for the disk together 4 to 5 and not 30,
+/// a batch of one 8 to freeze and 5 to settle.
 const FIRST: &str = concat!(
     "
 CREATE TABLE meta (
@@ -361,6 +362,18 @@ mod tests {
                 append(store, n);
             }
         });
+        // Ten that waited for the disk together: the pages of one, and room for the rest.
+        let together = pages(&mut store, |store| {
+            for n in 0..MANY / 10 {
+                let ten: Vec<_> = (1 + 10 * n..=10 + 10 * n)
+                    .map(|n| 1000 + MANY + n)
+                    .map(|n| reading(1 + 5 * n, 100 * n as u64, 100))
+                    .collect();
+                store.append_all(&ten).unwrap();
+            }
+        });
+        let each_ten = together as f64 / (MANY / 10) as f64;
+        assert!((3.0..6.0).contains(&each_ten), "{each_ten}");
         let limits = BatchLimits { records: 1, bytes: 1 << 20 };
         let oldest = Pick::Oldest { skip: Vec::new(), but: Vec::new() };
         let (mut freezes, mut settles) = (0, 0);
