@@ -22,6 +22,7 @@ mod schema;
 mod settle;
 mod store;
 mod thread;
+mod trouble;
 mod unreadable;
 mod view;
 

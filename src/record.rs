@@ -16,6 +16,7 @@
 mod balance;
 mod flow;
 pub mod gps_source;
+mod keep;
 mod ledger;
 pub mod meter_source;
 mod metering;
@@ -30,10 +31,11 @@ pub mod task;
 #[cfg(test)]
 mod timelines;
 mod track;
+mod unsaved;
 mod view;
 
 pub use flow::FlowState;
 pub use place::FixState;
 pub use recorder::Recorder;
 pub use rules::{LastReading, Resume, Rules};
-pub use view::{GpsView, MeterView, RecordView, Tally, View};
+pub use view::{GpsView, MeterView, NotDurable, RecordView, Tally, View};

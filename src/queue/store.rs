@@ -176,6 +176,14 @@ impl Store {
         }
     }
 
+    /// What a full disk does to a database: it may not grow.
+    #[cfg(test)]
+    pub fn limit_growth(&self, full: bool) {
+        let pages: i64 = self.db.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
+        let most = if full { pages } else { pages + 1_000_000 };
+        self.db.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).unwrap();
+    }
+
     /// Starts a transaction that holds the write lock from the start.
     pub(super) fn begin<'a>(
         db: &'a mut Connection,

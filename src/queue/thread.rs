@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{QueueError, Store};
 
 /// Requests that may wait. When it is full the asking task waits: the recorder keeps its
-/// one reading in hand, the drain its batch, and bytes stay in the kernel's buffers.
+/// readings in memory, the drain its batch.
 const CAPACITY: usize = 64;
 
 /// How often a task that waits for the thread gives a sign of life.

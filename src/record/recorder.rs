@@ -37,6 +37,10 @@ pub struct Recorder {
     first_believed: Option<BootInstant>,
     heard: Option<BootInstant>,
     latest: Option<Latest>,
+    /// Whether no reading is to be made.
+    withholds: bool,
+    /// Samples that would have become one meanwhile.
+    withheld: u64,
 }
 
 /// The last believed sample.
@@ -64,6 +68,8 @@ impl Recorder {
             first_believed: None,
             heard: None,
             latest: None,
+            withholds: false,
+            withheld: 0,
         }
     }
 
@@ -91,6 +97,12 @@ impl Recorder {
         self.metering.reopened();
     }
 
+    /// Makes no reading while there is no room for one. Samples still count: the next
+    /// reading has all the volume and everything that happened, and is flagged `gap`.
+    pub fn withhold(&mut self, yes: bool) {
+        self.withholds = yes;
+    }
+
     /// Takes a sample that arrived `at`, and returns the reading that it becomes, if any.
     pub fn sample(&mut self, sample: Sample, at: BootInstant) -> Option<Reading> {
         self.heard = Some(at);
@@ -112,6 +124,12 @@ impl Recorder {
         let early = self.resumed && at.since_ms(first_believed) < self.rules.fix_stale_ms;
         match sampling::due(&self.rules.record, &moment) {
             Due::Not => None,
+            Due::Reading if self.withholds => {
+                self.withheld += 1;
+                self.flags.set(Flag::Gap);
+                None
+            }
+            Due::Heartbeat if self.withholds => None,
             Due::Reading | Due::Heartbeat if early && self.may_wait_for_a_place() => None,
             Due::Reading => self.record(None),
             Due::Heartbeat => self.record(Some(Flag::Idle)),
@@ -149,7 +167,11 @@ impl Recorder {
             calibration_waits: self.metering.calibration_waits(),
             fix: self.places.state(now, self.rules.fix_stale_ms),
             fix_age_ms: self.places.age_ms(now),
-            tally: Tally { late_fixes_dropped: self.places.late(), ..self.metering.tally() },
+            tally: Tally {
+                late_fixes_dropped: self.places.late(),
+                withheld: self.withheld,
+                ..self.metering.tally()
+            },
         }
     }
 

@@ -1,19 +1,21 @@
 //! The recording task: feeds the recorder with samples, fixes and the wanted assignment,
-//! and keeps what it returns. A reading is on the disk before the next one is looked at.
+//! and keeps what it returns. Nothing waits for the disk: what it hasn't taken yet waits in
+//! memory, and is written in one transaction once the one before has returned.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing::{error, info, warn};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::error;
 
+use super::keep::Keep;
 use super::meter_source::MeterEvent;
 use super::rig::{Rig, RigError};
 use super::view::RecordView;
 use super::{LastReading, Recorder, Resume};
 use crate::assignment::Wanted;
-use crate::cause::chain;
 use crate::clock::anchors::AnchorKeeper;
 use crate::clock::source::Clock;
 use crate::clock::{Anchor, BootInstant};
@@ -21,14 +23,12 @@ use crate::config::TrustSystem;
 use crate::failpoint;
 use crate::progress::Pulse;
 use crate::queue::{Queue, QueueError, Store};
-use crate::reading::{Fix, Reading, Seq};
+use crate::reading::{Fix, Seq};
 use crate::units::KFactor;
 
-/// How often the system clock is looked at, `status` is told, and life is shown.
+/// How often the system clock is looked at, `status` is told, life is shown, and a disk that
+/// refused is tried again.
 const TICK: Duration = Duration::from_secs(1);
-/// How long to wait after the queue failed to keep a reading. Meanwhile samples wait in
-/// their channel, then in the kernel's buffer; the meter's own count keeps the volume.
-const QUEUE_REST: Duration = Duration::from_secs(1);
 
 /// Why the task ended unasked.
 #[derive(Debug, Error)]
@@ -74,6 +74,7 @@ pub struct Record {
     keeper: AnchorKeeper,
     /// A fix that is later than the sample in hand.
     ahead: Option<Fix>,
+    keep: Keep,
     view: RecordView,
 }
 
@@ -83,7 +84,7 @@ impl Record {
     /// # Errors
     /// Where the queue can't be read, or K makes no calibration.
     pub async fn new(parts: RecordParts) -> Result<Self, RecordError> {
-        let (resume, anchors, seq) =
+        let (resume, anchors, seq, directory) =
             parts.queue.call(|store| Ok(resume(store))).await.map_err(RecordError::Queue)?;
         let rules = parts.rig.borrow().rules().map_err(RecordError::Calibration)?;
         let mut recorder = Recorder::new(rules, resume);
@@ -91,7 +92,9 @@ impl Record {
         parts.recorded.send_replace(seq);
         parts.anchors.send_replace(anchors.clone());
         let keeper = AnchorKeeper::new(anchors);
-        Ok(Self { parts, recorder, keeper, ahead: None, view: RecordView::default() })
+        let (recorded, known) = (parts.recorded.clone(), parts.anchors.clone());
+        let keep = Keep::new(parts.queue.clone(), directory, recorded, known);
+        Ok(Self { parts, recorder, keeper, ahead: None, keep, view: RecordView::default() })
     }
 
     /// Records until the meter's source ends, then once more if counts have advanced.
@@ -102,69 +105,77 @@ impl Record {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.keep.offer();
             let now = self.parts.clock.now();
-            self.parts.pulse.beat(now);
+            if !self.keep.hangs() {
+                self.parts.pulse.beat(now);
+            }
             tokio::select! {
                 // Samples first, each after the fixes that are older than it: where both
                 // have waited for the disk, they are taken in the order of their times.
                 biased;
+                turned = self.keep.landed() => if turned.map_err(RecordError::Queue)? {
+                    self.tell(now);
+                },
                 event = self.parts.meter.recv() => match event {
                     Some(MeterEvent::Opened) => self.recorder.reopened(),
                     Some(MeterEvent::Sample(sample, at)) => {
                         failpoint::pass("sample_before_judged");
-                        self.fixes_until(at).await?;
+                        self.fixes_until(at);
+                        self.recorder.withhold(self.keep.is_full());
                         if let Some(reading) = self.recorder.sample(sample, at) {
-                            self.keep(reading).await?;
+                            self.keep.reading(reading);
                         }
                     }
                     None => break,
                 },
-                Some(fix) = next_fix(&mut self.ahead, &mut self.parts.fixes) => self.fix(fix).await?,
+                Some(fix) = next_fix(&mut self.ahead, &mut self.parts.fixes) => self.fix(fix),
                 Ok(()) = self.parts.wanted.changed() => {
                     let wanted = self.parts.wanted.borrow_and_update().clone();
                     self.recorder.assign(wanted);
                 }
                 Ok(()) = self.parts.rig.changed() => self.reconfigure(),
-                _ = tick.tick() => self.tick(now).await?,
+                _ = tick.tick() => self.tick(now),
             }
         }
         if let Some(reading) = self.recorder.last() {
-            self.keep(reading).await?;
+            self.keep.reading(reading);
         }
-        Ok(())
+        self.keep.last_call().await.map_err(RecordError::Queue)
     }
 
     /// Takes the fixes up to a moment; the first later one waits for its turn.
-    async fn fixes_until(&mut self, at: BootInstant) -> Result<(), RecordError> {
+    fn fixes_until(&mut self, at: BootInstant) {
         while let Some(fix) = self.ahead.take().or_else(|| self.parts.fixes.try_recv().ok()) {
             if fix.at > at {
                 self.ahead = Some(fix);
-                return Ok(());
+                return;
             }
-            self.fix(fix).await?;
+            self.fix(fix);
         }
-        Ok(())
     }
 
-    async fn fix(&mut self, fix: Fix) -> Result<(), RecordError> {
-        if let Some(anchor) = fix.utc.and_then(|utc| self.keeper.gps(fix.at, utc)) {
-            self.keep_anchor(anchor).await?;
+    fn fix(&mut self, fix: Fix) {
+        if self.keep.wants_anchors()
+            && let Some(anchor) = fix.utc.and_then(|utc| self.keeper.gps(fix.at, utc))
+        {
+            self.keep.anchor(anchor);
         }
         self.recorder.fix(fix);
-        Ok(())
     }
 
-    async fn tick(&mut self, now: BootInstant) -> Result<(), RecordError> {
+    fn tick(&mut self, now: BootInstant) {
+        self.keep.try_again();
         let trust = self.parts.rig.borrow().config.clock.trust_system;
         let believed = match trust {
             TrustSystem::Auto => self.parts.clock.synchronised(),
             TrustSystem::Always => true,
             TrustSystem::Never => false,
         };
-        if believed {
+        if believed && self.keep.wants_anchors() {
             let wall = self.parts.clock.wall();
             if let Some(anchor) = self.keeper.system(self.parts.clock.now(), wall) {
-                self.keep_anchor(anchor).await?;
+                self.keep.anchor(anchor);
             }
         }
         let before = self.view.recorder.take().map(|view| view.tally).unwrap_or_default();
@@ -172,8 +183,7 @@ impl Record {
         view.tally.tell_since(&before);
         self.view.recorder = Some(view);
         self.view.dates_refused = self.keeper.refused();
-        self.parts.view.send_replace(self.view.clone());
-        Ok(())
+        self.tell(now);
     }
 
     fn reconfigure(&mut self) {
@@ -184,68 +194,11 @@ impl Record {
         }
     }
 
-    /// Keeps a reading, trying until the queue takes it: there is no other place for it.
-    async fn keep(&mut self, reading: Reading) -> Result<(), RecordError> {
-        loop {
-            let offered = reading.clone();
-            match self.ask(move |store| store.append(&offered)).await {
-                Ok(appended) => {
-                    self.parts.recorded.send_replace(appended.seq);
-                    self.durable();
-                    return Ok(());
-                }
-                Err(QueueError::Closed) => return Err(RecordError::Queue(QueueError::Closed)),
-                Err(err @ QueueError::Range { .. }) => {
-                    self.view.unrecordable += 1;
-                    error!(%err, "a reading cannot be kept");
-                    return Ok(());
-                }
-                Err(err) => self.not_durable(&err).await,
-            }
-        }
-    }
-
-    async fn keep_anchor(&mut self, anchor: Anchor) -> Result<(), RecordError> {
-        loop {
-            match self.ask(move |store| store.add_anchor(anchor)).await {
-                Ok(()) => {
-                    if self.keeper.stored().len() == 1 {
-                        info!(time = anchor.utc.rfc3339(), source = ?anchor.source, "time known");
-                    }
-                    self.parts.anchors.send_replace(self.keeper.stored().to_vec());
-                    self.durable();
-                    return Ok(());
-                }
-                Err(QueueError::Closed) => return Err(RecordError::Queue(QueueError::Closed)),
-                Err(err) => self.not_durable(&err).await,
-            }
-        }
-    }
-
-    /// Asks the queue.
-    async fn ask<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Store) -> Result<R, QueueError> + Send + 'static,
-    ) -> Result<R, QueueError> {
-        let beat = || self.parts.pulse.beat(self.parts.clock.now());
-        self.parts.queue.call_alive(job, beat).await
-    }
-
-    async fn not_durable(&mut self, err: &QueueError) {
-        let text = chain(err);
-        if self.view.not_durable.as_deref() != Some(&text) {
-            error!(problem = text, "a reading is not on the disk yet; trying again");
-        }
-        self.view.not_durable = Some(text);
+    /// Tells `status`.
+    fn tell(&mut self, now: BootInstant) {
+        self.view.not_durable = self.keep.not_durable(now);
+        self.view.unrecordable = self.keep.impossible();
         self.parts.view.send_replace(self.view.clone());
-        self.parts.pulse.beat(self.parts.clock.now());
-        sleep(QUEUE_REST).await;
-    }
-
-    fn durable(&mut self) {
-        if self.view.not_durable.take().is_some() {
-            warn!("readings are on the disk again");
-        }
     }
 }
 
@@ -257,7 +210,7 @@ async fn next_fix(ahead: &mut Option<Fix>, fixes: &mut mpsc::Receiver<Fix>) -> O
     }
 }
 
-fn resume(store: &Store) -> (Resume, Vec<Anchor>, Seq) {
+fn resume(store: &Store) -> (Resume, Vec<Anchor>, Seq, PathBuf) {
     let last = store.position().and_then(|p| {
         Some(LastReading {
             serial: p.serial,
@@ -272,7 +225,8 @@ fn resume(store: &Store) -> (Resume, Vec<Anchor>, Seq) {
         })
     });
     let resume = Resume { last, assignment: store.open_assignment() };
-    (resume, store.anchors().to_vec(), store.last_seq())
+    let directory = store.path().parent().map(PathBuf::from).unwrap_or_default();
+    (resume, store.anchors().to_vec(), store.last_seq(), directory)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What recording shows of itself to `status`: plain numbers as of a moment. Knows no
 //! task, no page and no command.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use tracing::{debug, info, warn};
 
@@ -71,6 +73,8 @@ pub struct Tally {
     pub overcounted: u64,
     /// Changes to another meter.
     pub meter_changes: u64,
+    /// Samples that made no reading for want of room; the next reading has their volume.
+    pub withheld: u64,
 }
 
 impl Tally {
@@ -132,8 +136,26 @@ pub struct RecordView {
     pub recorder: Option<View>,
     /// Readings that could not be kept since their numbers are beyond the queue's.
     pub unrecordable: u64,
-    /// Why the reading in hand isn't on the disk, while it isn't.
-    pub not_durable: Option<String>,
+    /// What isn't on the disk, while the disk refuses it or takes its time.
+    pub not_durable: Option<NotDurable>,
     /// Times that were no date, or that would have turned time back.
     pub dates_refused: u64,
+}
+
+/// Readings that wait in memory for a disk that doesn't take them. They have no sequence
+/// number yet, and count as recorded nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotDurable {
+    /// How many.
+    pub readings: usize,
+    /// Seconds since the oldest of them.
+    pub for_s: i64,
+    /// Why.
+    pub why: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// Where the queue is.
+    pub directory: PathBuf,
+    /// Whether there is no room for more, so that places and times are being lost.
+    pub full: bool,
 }

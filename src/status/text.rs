@@ -49,6 +49,7 @@ fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
     daemon(out, s)?;
     if s["daemon"]["running"] == true && s["daemon"]["answering"] != false {
         meter(out, &s["meter"])?;
+        not_durable(out, &s["meter"]["recorder"]["not_durable"])?;
         gps(out, &s["gps"])?;
         clock(out, &s["clock"])?;
         job(out, &s["job"])?;
@@ -107,8 +108,25 @@ fn meter(out: &mut String, m: &Value) -> std::fmt::Result {
         write!(out, ", {rate:.2} gal/min")?;
     }
     writeln!(out, ", count {} of meter {}", r["raw"], word(&r["serial"]))?;
-    if let Some(problem) = r["not_durable"].as_str() {
-        writeln!(out, "          NOT DURABLE: {problem}")?;
+    Ok(())
+}
+
+/// What a power cut would take the places of.
+fn not_durable(out: &mut String, n: &Value) -> std::fmt::Result {
+    let Some(readings) = n["readings"].as_u64() else { return Ok(()) };
+    writeln!(
+        out,
+        "          NOT DURABLE: {readings} readings only in memory, for {} s: {}; {} ({})",
+        n["for_s"],
+        word(&n["why"]),
+        word(&n["remedy"]),
+        word(&n["directory"])
+    )?;
+    if n["full"] == true {
+        writeln!(
+            out,
+            "          NO ROOM FOR MORE: gallons are still counted, places and times are not kept"
+        )?;
     }
     Ok(())
 }
@@ -279,6 +297,23 @@ mod tests {
         let mut said = String::new();
         gps(&mut said, &serde_json::json!({ "source": "serial", "port_open": true })).unwrap();
         assert!(said.contains("sky"), "{said}");
+    }
+
+    #[test]
+    fn what_is_only_in_memory_is_said_with_why_and_what_to_do_even_if_the_meter_is_gone() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["meter"]["port_open"] = false.into();
+        snapshot["meter"]["recorder"]["not_durable"] = json!({
+            "readings": 7, "for_s": 42, "why": "disk full", "remedy": "make room on it",
+            "directory": "/data", "full": false,
+        });
+        let said = text(&snapshot);
+        let line =
+            "NOT DURABLE: 7 readings only in memory, for 42 s: disk full; make room on it (/data)";
+        assert!(said.contains(line) && !said.contains("NO ROOM"), "{said}");
+        snapshot["meter"]["recorder"]["not_durable"]["full"] = true.into();
+        assert!(text(&snapshot).contains("NO ROOM FOR MORE"));
     }
 
     #[test]

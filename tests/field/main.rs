@@ -19,6 +19,7 @@ mod delivery;
 mod delivery_answers;
 mod delivery_refused;
 mod delivery_stop;
+mod disk;
 mod doors;
 mod files;
 mod gps;

@@ -83,6 +83,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("record::sampling", Pure),
     ("record::span", Pure),
     ("record::track", Pure),
+    ("record::unsaved", Pure),
     ("record::view", Pure),
     // Edges. Those of `config` are the files that it is read from and kept in.
     ("clock::source::*", Edge("clock source")),
@@ -102,6 +103,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("control::server", Flow("control", CONTROL)),
     ("drain::task::*", Flow("drain", DRAIN)),
     ("record::gps_source", Flow("record", RECORD)),
+    ("record::keep", Flow("record", RECORD)),
     ("record::meter_source", Flow("record", RECORD)),
     ("record::rig", Flow("record", RECORD)),
     ("record::task", Flow("record", RECORD)),

@@ -1,0 +1,31 @@
+//! What to do about a queue that can't be written: the cause that SQLite names, in a
+//! technician's words. Knows no path and no task.
+
+use rusqlite::ErrorCode;
+
+use super::QueueError;
+
+impl QueueError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> &'static str {
+        let (Self::Open { source, .. } | Self::Sql { source, .. }) = self else {
+            return "see the log";
+        };
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "the disk is full: make room on it",
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                "the disk is read-only, as a failing card becomes: look at dmesg, then replace it"
+            }
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                "the disk fails: look at dmesg, then replace it"
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another program holds the queue: end it"
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                "the queue is damaged: restart spraylog"
+            }
+            _ => "see the log",
+        }
+    }
+}

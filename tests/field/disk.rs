@@ -1,0 +1,124 @@
+//! The disk: one that others fill in mid-run. What the rig did meanwhile is recorded with
+//! its places once there is room again. Mounts a small tmpfs, so it needs root.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hil_sim::bench::Bench;
+use hil_sim::judge::Kind;
+
+use crate::bench::{SOON, options_with};
+use crate::look::{
+    flagged, live, number, readings, said, seconds, until, until_baseline, until_live,
+};
+
+/// A file system of its own, of a few megabytes.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None`, said aloud, where it can't be mounted.
+    fn mount(test: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=16m", "spraylog-test"]).arg(dir.path());
+        if mount.output().is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("skipped: {test} (needs root, to mount a tmpfs)");
+        None
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("someone-elses-file")
+    }
+
+    /// Somebody else fills it to the last byte.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.filler()).unwrap();
+        while file.write_all(&[0x5a; 4096]).is_ok() {}
+        while file.write_all(&[0x5a]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+async fn on(disk: &Path) -> Bench {
+    let setup = options_with(&format!("[device]\ndata_dir = '{}'", disk.display()));
+    let bench = Bench::start(setup).await.unwrap();
+    until_baseline(&bench).await;
+    until_live(&bench, "a fresh fix", |s| s["gps"]["fix"] == "fresh").await;
+    bench.drive(1.5, 75.0);
+    bench.spray(4.0);
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again() {
+    let name = "a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again";
+    let Some(disk) = SmallDisk::mount(name) else { return };
+    let mut bench = on(&disk.data_dir()).await;
+    bench.wait_for_records(3, SOON).await.unwrap();
+
+    disk.fill();
+    until_live(&bench, "readings in memory", |s| {
+        number(s, "/meter/recorder/not_durable/readings") >= 8
+    })
+    .await;
+    let shown = readings(&bench).len();
+    let text = said(&bench, &["status"]);
+    let directory = disk.data_dir().display().to_string();
+    assert!(text.contains("NOT DURABLE") && text.contains("the disk is full"), "{text}");
+    assert!(text.contains(&directory), "{text}");
+    seconds(2.0).await;
+    assert_eq!(readings(&bench).len(), shown, "what is only in memory is not recorded");
+
+    disk.make_room();
+    until_live(&bench, "the disk to take them", |s| {
+        s["meter"]["recorder"]["not_durable"].is_null()
+    })
+    .await;
+    assert!(readings(&bench).len() >= shown + 8);
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    assert!(flagged(&bench, "gap").is_empty());
+    let kept = readings(&bench);
+    let numbers: Vec<i64> = kept.iter().map(|r| r["seq"].as_i64().unwrap()).collect();
+    assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
+    assert!(kept.iter().all(|r| r["lat"].is_number()), "each has its place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_with_readings_in_memory_it_finds_their_volume_at_the_next_start() {
+    let name = "killed_with_readings_in_memory_it_finds_their_volume_at_the_next_start";
+    let Some(disk) = SmallDisk::mount(name) else { return };
+    let mut bench = on(&disk.data_dir()).await;
+    bench.wait_for_records(3, SOON).await.unwrap();
+    disk.fill();
+    until_live(&bench, "readings in memory", |s| {
+        number(s, "/meter/recorder/not_durable/readings") >= 5
+    })
+    .await;
+    bench.kill_agent().unwrap();
+    disk.make_room();
+    bench.start_agent().unwrap();
+    until("the gap", || !flagged(&bench, "gap").is_empty()).await;
+    assert!(live(&bench)["meter"]["recorder"]["not_durable"].is_null());
+    seconds(1.5).await;
+    bench.stop_spraying();
+    // Their places and times are lost with the memory, no gallon is.
+    bench.settle_and_judge(SOON).await.assert_clean_but_for(&[Kind::Gap]);
+    assert_eq!(flagged(&bench, "gap").len(), 1);
+}
