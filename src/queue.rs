@@ -7,15 +7,18 @@
 
 mod anchor;
 mod append;
+mod aside;
 mod assign;
 mod balance;
 mod batch;
+mod carry;
 mod file;
 mod freeze;
 mod lock;
 mod meta;
 #[cfg(test)]
 mod model_tests;
+mod newest;
 mod refusal;
 mod rows;
 mod schema;
@@ -31,10 +34,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use append::Appended;
+pub use aside::set_aside;
 pub use assign::{Assigned, Selector};
 pub use balance::{Balance, Share};
 pub use batch::{Batch, BatchLimits, WireSettings};
-pub use file::{FILE, after_damage, file_in, others_beside};
+pub use file::{FILE, file_in, others_beside};
 pub use lock::{DirLock, LockError, give_to_owner, holder};
 pub use store::{Position, Store};
 pub use thread::Queue;
@@ -65,6 +69,15 @@ pub enum QueueError {
         found: i64,
         /// The last one this program knows.
         known: i64,
+    },
+    /// A damaged database can't be moved away.
+    #[error("cannot set the damaged queue {path} aside")]
+    SetAside {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// A statement failed.
     #[error("the queue failed to {doing}")]

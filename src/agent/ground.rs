@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::{AgentError, reload};
+use crate::cause::chain;
 use crate::clock::source::Clock;
 use crate::config::Config;
 use crate::config::last_good::Start;
 use crate::meter::profile::Profile;
-use crate::queue::{DirLock, Store, after_damage, file_in, give_to_owner, others_beside};
+use crate::queue::{DirLock, Store, file_in, give_to_owner, others_beside, set_aside};
 
 /// The ground that the tasks stand on.
 pub struct Ground {
@@ -44,19 +45,25 @@ pub fn lay(start: &Start) -> Result<Ground, AgentError> {
     Ok(Ground { clock, config, profile, store, lock })
 }
 
-/// The queue; where it is damaged a fresh one beside it, since the rig never goes silent
-/// (RULES.md, 28). Where the counting was is lost with it: the meter's count is a new
-/// baseline.
+/// So many damaged databases are set aside at a start: the one in use, and those that
+/// version 0.1 left beside it. More can't be old: then the disk damages what is written.
+const ASIDE_AT_MOST: usize = 8;
+
+/// The queue; where it is damaged it is set aside and a fresh one begun, since the rig
+/// never goes silent (RULES.md, 28). The counting goes on where the damaged one was.
 fn open_queue(dir: &Path, clock: &Clock) -> Result<(PathBuf, Store), AgentError> {
-    let file = file_in(dir);
-    match Store::open(&file, clock.boot()) {
-        Err(err) if err.is_damage() => {
-            let fresh = after_damage(dir);
-            let err = &err as &dyn std::error::Error;
-            error!(err, damaged = %file.display(), fresh = %fresh.display(), "the queue is damaged; keep its file and call for support; recording goes on in a fresh one");
-            let store = Store::open(&fresh, clock.boot())?;
-            Ok((fresh, store))
-        }
-        opened => Ok((file, opened?)),
+    for _ in 0..ASIDE_AT_MOST {
+        let file = file_in(dir);
+        let err = match Store::open(&file, clock.boot()) {
+            Err(err) if err.is_damage() => err,
+            opened => return Ok((file, opened?)),
+        };
+        let (boot, at) = (&clock.boot().0, clock.now().0);
+        let note = format!("{}, found {at} ms into boot {boot}", chain(&err));
+        let aside = set_aside(&file, &note)?;
+        error!(err = note, damaged = %file.display(), aside = %aside.display(), "the queue is damaged; it is set aside, keep it and call for support; recording goes on in a fresh one");
     }
+    let file = file_in(dir);
+    let store = Store::open(&file, clock.boot())?;
+    Ok((file, store))
 }

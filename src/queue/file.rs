@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::aside::all_aside;
 use super::schema;
 
-/// The database's file in the data directory.
+/// The name of a queue's database.
 pub const FILE: &str = "queue.db";
 
-/// The database that this program uses in a data directory: [`FILE`], or the last one that
-/// was begun because the one before it was damaged; or where that was written by a newer
+/// The database that this program uses in a data directory: [`FILE`], or the last of those
+/// that version 0.1 began beside damaged ones; or where that was written by a newer
 /// program one of its own beside it (RULES.md, 28).
 pub fn file_in(dir: &Path) -> PathBuf {
     let file = numbered(dir, last_number(dir));
@@ -19,13 +20,6 @@ pub fn file_in(dir: &Path) -> PathBuf {
         }
         Some(_) | None => file,
     }
-}
-
-/// The database to begin where the one that [`file_in`] names is damaged. The damaged one is
-/// neither moved nor written: that the next number is there is all that decides, so that a
-/// power cut at any moment leaves either the one or the other in use.
-pub fn after_damage(dir: &Path) -> PathBuf {
-    numbered(dir, last_number(dir).saturating_add(1))
 }
 
 fn numbered(dir: &Path, number: u32) -> PathBuf {
@@ -48,13 +42,20 @@ fn last_number(dir: &Path) -> u32 {
 /// by an older or newer program, or lies in a damaged file: this one neither sends nor shows
 /// it.
 pub fn others_beside(ours: &Path) -> Vec<PathBuf> {
-    let Some(Ok(entries)) = ours.parent().map(std::fs::read_dir) else { return Vec::new() };
-    let mut others: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_database(path) && path.file_name() != ours.file_name())
-        .collect();
-    others.sort();
+    let Some(dir) = ours.parent() else { return Vec::new() };
+    let mut others = databases_in(dir);
+    others.retain(|path| path.file_name() != ours.file_name());
+    others.extend(all_aside(dir).iter().flat_map(|aside| databases_in(aside)));
     others
+}
+
+/// The databases in a directory, by name.
+pub(super) fn databases_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let mut databases: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_database(path)).collect();
+    databases.sort();
+    databases
 }
 
 fn is_database(path: &Path) -> bool {

@@ -6,7 +6,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock, major, minor};
 use rustix::process::geteuid;
 use thiserror::Error;
 
@@ -76,15 +76,23 @@ impl DirLock {
 /// turn a daemon away that starts at that moment.
 pub fn holder(dir: &Path) -> Option<u32> {
     let path = dir.join("lock");
-    let inode = path.metadata().ok()?.ino();
+    let file = path.metadata().ok()?;
+    let pid: u32 = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    // `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF` (proc_locks(5))
-    let held = locks.lines().any(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let place = |field: &str| field.rsplit(':').next() == Some(&inode.to_string());
-        fields.next() == Some("FLOCK") && fields.nth(3).is_some_and(place)
-    });
-    held.then(|| std::fs::read_to_string(&path).ok()?.trim().parse().ok())?
+    locks.lines().any(|line| is_lock(line, file.dev(), file.ino(), pid)).then_some(pid)
+}
+
+/// Whether a line of `/proc/locks` is our lock: on that inode, of that device or by that
+/// process. The number of an inode alone is another file's on another disk; some file
+/// systems show another device there, and a process in a container has another number.
+///
+/// `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF` (proc_locks(5), the device in hex)
+fn is_lock(line: &str, device: u64, inode: u64, pid: u32) -> bool {
+    let fields: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let [kind, _, _, holder, place, ..] = fields[..] else { return false };
+    let Some((on, number)) = place.rsplit_once(':') else { return false };
+    let ours = format!("{:02x}:{:02x}", major(device), minor(device));
+    kind == "FLOCK" && number.parse() == Ok(inode) && (on == ours || holder.parse() == Ok(pid))
 }
 
 /// Gives what root has made for a queue, or left of one, to the owner of its directory: a
@@ -125,6 +133,19 @@ mod tests {
         drop(first);
         assert_eq!(holder(dir.path()), None);
         DirLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_on_another_disk_with_the_same_inode_is_not_ours() {
+        let line = "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF";
+        let (ours, other) = (rustix::fs::makedev(8, 1), rustix::fs::makedev(8, 2));
+        assert!(is_lock(line, ours, 5678, 1234));
+        assert!(is_lock(line, ours, 5678, 7), "seen from outside its container");
+        assert!(is_lock(line, other, 5678, 1234), "on a file system of many devices");
+        assert!(!is_lock(line, other, 5678, 7));
+        assert!(!is_lock(line, ours, 567, 1234));
+        assert!(!is_lock(&line.replace("FLOCK", "POSIX"), ours, 5678, 1234));
+        assert!(!is_lock("1: FLOCK", ours, 5678, 1234));
     }
 
     #[test]

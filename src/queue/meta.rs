@@ -10,6 +10,8 @@ pub mod key {
     pub const DATABASE: &str = "database_id";
     /// The technician's pick, as JSON.
     pub const PICK: &str = "pick";
+    /// Where the counting goes on while there is no reading yet.
+    pub const POSITION: &str = "position";
     /// The highest sequence number that pruning has taken out.
     pub const LAST_SEQ: &str = "last_seq";
 }

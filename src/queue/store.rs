@@ -6,11 +6,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::schema;
+use super::newest::{last_reading, opened};
 use super::{Doing, QueueError, meta};
+use super::{aside, carry, schema};
 use crate::clock::{Anchor, BootId, BootInstant};
+use crate::failpoint;
 use crate::jobcloser::note::Tag;
 use crate::reading::{Assignment, NewSegment, Origin, SegmentId, Seq, SpanId};
 use crate::units::Microlitres;
@@ -93,13 +96,19 @@ pub(super) struct OpenSpan {
 }
 
 impl Store {
-    /// Opens the queue in `path`, creating or migrating it.
+    /// Opens the queue in `path`, creating or migrating it. A fresh one takes over from
+    /// a damaged one that was set aside before it.
     ///
     /// # Errors
-    /// Where it can't be opened, or was written by a newer program.
+    /// Where it can't be opened, is damaged, or was written by a newer program.
     pub fn open(path: &Path, boot: &BootId) -> Result<Self, QueueError> {
         let fail = |source| QueueError::Open { path: path.to_owned(), source };
+        if let Some(dir) = path.parent() {
+            aside::finish(dir)?;
+        }
         let mut db = Connection::open(path).map_err(fail)?;
+        // Where it turns out to be damaged, closing it must not write its log into it.
+        no_checkpoint_at_close(&db, true).map_err(fail)?;
         db.busy_timeout(Duration::from_secs(5)).map_err(fail)?;
         // The version is looked at before anything is written: a newer database stays as
         // it is, journal mode included.
@@ -127,6 +136,7 @@ impl Store {
         store.tag = store.database_tag()?;
         store.boot = store.boot_row(boot)?;
         store.reload()?;
+        no_checkpoint_at_close(&store.db, false).map_err(fail)?;
         Ok(store)
     }
 
@@ -194,19 +204,30 @@ impl Store {
 
     /// Reads back everything that is remembered between transactions.
     pub(super) fn reload(&mut self) -> Result<(), QueueError> {
-        self.last = last_reading(&self.db, self.boot)?;
+        let opened = opened(&self.db)?;
+        self.last = match last_reading(&self.db, self.boot, i64::MAX, opened)? {
+            None => carry::position(&self.db)?,
+            last => last,
+        };
         let pruned =
             meta::get(&self.db, meta::key::LAST_SEQ)?.and_then(|t| t.parse().ok()).unwrap_or(0);
-        let (seq, odometer) = self
+        let seq: Option<i64> = self
             .db
-            .query_row("SELECT seq, odometer_ul FROM reading ORDER BY seq DESC LIMIT 1", [], |r| {
-                Ok((r.get::<_, i64>(0)?, r.get(1)?))
-            })
+            .query_row("SELECT max(seq) FROM reading", [], |r| r.get(0))
+            .doing("find the last reading")?;
+        self.last_seq = Seq(seq.unwrap_or(0).max(pruned));
+        // Where the last one's can't be decoded the sums differ from here on, and say so.
+        self.odometer = self
+            .db
+            .query_row(
+                "SELECT odometer_ul FROM reading WHERE typeof(odometer_ul) = 'integer'
+                 ORDER BY seq DESC LIMIT 1",
+                [],
+                |r| r.get(0),
+            )
             .optional()
             .doing("find the last reading")?
             .unwrap_or_default();
-        self.last_seq = Seq(seq.max(pruned));
-        self.odometer = odometer;
         self.span = open_span(&self.db)?;
         self.load_anchors()
     }
@@ -216,9 +237,19 @@ impl Store {
             return Ok(tag);
         }
         let doing = "choose its id";
-        let random: i64 = self.db.query_row("SELECT random()", [], |r| r.get(0)).doing(doing)?;
+        let tx = Self::begin(&mut self.db, doing)?;
+        let random: i64 = tx.query_row("SELECT random()", [], |r| r.get(0)).doing(doing)?;
         let tag = Tag::from_random((random & 0x1ff_ffff) as u32).as_str().to_owned();
-        meta::set(&self.db, meta::key::DATABASE, &tag)?;
+        let source = self.path.parent().and_then(carry::source);
+        if let Some(aside) = &source {
+            carry::take_over(&tx, aside)?;
+        }
+        meta::set(&tx, meta::key::DATABASE, &tag)?;
+        failpoint::pass("begun_before_commit");
+        tx.commit().doing(doing)?;
+        if let Some(aside) = &source {
+            carry::taken(aside);
+        }
         Ok(tag)
     }
 
@@ -239,40 +270,8 @@ pub(super) fn pick(db: &Connection) -> Result<Option<Assignment>, QueueError> {
     Ok(text.and_then(|t| serde_json::from_str(&t).ok()))
 }
 
-fn last_reading(db: &Connection, boot: i64) -> Result<Option<Last>, QueueError> {
-    db.query_row(
-        "SELECT m.serial, r.meter, r.segment, r.raw, r.meter_seq, r.unwrapped, r.boot, r.boottime_ms, s.k,
-             coalesce(o.raw, s.raw_start), coalesce(o.unwrapped, s.unwrapped_start), s.points
-         FROM reading r JOIN meter m ON m.id = r.meter JOIN segment s ON s.id = r.segment
-         LEFT JOIN reading o ON o.segment = r.segment AND o.seq =
-             (SELECT opened_seq FROM span WHERE closed = 0 ORDER BY id DESC LIMIT 1)
-         ORDER BY r.seq DESC LIMIT 1",
-        [],
-        |row| {
-            let serial: String = row.get(0)?;
-            let this_boot = row.get::<_, i64>(6)? == boot;
-            Ok(Last {
-                serial: serial.clone(),
-                meter: row.get(1)?,
-                segment: row.get(2)?,
-                position: Position {
-                    serial,
-                    raw: row.get::<_, i64>(3)?.cast_unsigned(),
-                    meter_seq: row.get(4)?,
-                    unwrapped: row.get::<_, i64>(5)?.cast_unsigned(),
-                    at: this_boot.then_some(row.get(7)?),
-                    k: row.get(8)?,
-                    segment: SegmentStart {
-                        raw: row.get::<_, i64>(9)?.cast_unsigned(),
-                        unwrapped: row.get::<_, i64>(10)?.cast_unsigned(),
-                        points: row.get(11)?,
-                    },
-                },
-            })
-        },
-    )
-    .optional()
-    .doing("find the meter's last reading")
+fn no_checkpoint_at_close(db: &Connection, never: bool) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, never).map(drop)
 }
 
 pub(super) fn open_span(db: &Connection) -> Result<Option<OpenSpan>, QueueError> {

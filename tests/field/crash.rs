@@ -140,34 +140,6 @@ async fn an_agent_killed_out_of_coverage_delivers_all_of_it_once_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_queue_is_left_as_it_is_and_recording_goes_on_beside_it() {
-    let mut bench = Bench::start(options()).await.unwrap();
-    until_baseline(&bench).await;
-    bench.spray(4.0);
-    bench.wait_for_records(3, SOON).await.unwrap();
-    bench.stop_agent().await.unwrap();
-    let queue = bench.dir().join("data/queue.db");
-    let damaged = vec![0x5a; 48 * 1024];
-    std::fs::write(&queue, &damaged).unwrap();
-
-    bench.start_agent().unwrap();
-    let before = bench.records().len();
-    bench.wait_for_records(before + 3, SOON).await.unwrap();
-    assert_eq!(std::fs::read(&queue).unwrap(), damaged);
-    let text = said(&bench, &["status"]);
-    assert!(text.contains("ANOTHER QUEUE") && text.contains("data/queue.db"), "{text}");
-    assert!(bench.agent().log().contains("the queue is damaged"));
-
-    // And a start later the same one goes on.
-    bench.stop_agent().await.unwrap();
-    bench.start_agent().unwrap();
-    let before = bench.records().len();
-    bench.wait_for_records(before + 2, SOON).await.unwrap();
-    assert!(bench.dir().join("data/queue-2.db").exists());
-    assert!(!bench.dir().join("data/queue-3.db").exists());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_got_lost_on_the_disk_is_missed_at_the_next_start() {
     let mut bench = Bench::start(options()).await.unwrap();
     until_baseline(&bench).await;

@@ -15,6 +15,7 @@ mod bench;
 mod cli;
 mod counts;
 mod crash;
+mod damage;
 mod delivery;
 mod delivery_answers;
 mod delivery_refused;
