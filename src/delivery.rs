@@ -73,3 +73,14 @@ pub struct Frozen {
     /// `Id`, where known.
     pub server_id: Option<String>,
 }
+
+/// A frozen reading, and where in the sending it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The reading.
+    pub frozen: Frozen,
+    /// The attempt that it was last sent in.
+    pub attempt: i64,
+    /// Whether it counts as sent: else it may be at the server, or not.
+    pub sent: bool,
+}

@@ -23,10 +23,12 @@ use spraylog::jobcloser::client::{
     Client, ClientError, Login, Now, QUIET_TARGETS, SignIn, SignInFailed,
 };
 use spraylog::jobcloser::verdict::{
-    Answer, Exchange, Lost, NotSent, RetryAfter, Verdict, list_verdict, verdict,
+    Answer, Exchange, Lost, NotSent, RetryAfter, Unbelievable, Verdict, verdict,
 };
+use spraylog::jobcloser::wire::Stored;
 
-const OK: &str = r#"{"Success":true,"Message":"Success","Result":["id-1"]}"#;
+/// The answer to a batch, and a list of one.
+const OK: &str = r#"{"Success":true,"Message":"Success","Result":[{"Id":"id-1"}]}"#;
 /// Of clients whose server is to fall silent.
 const TIMEOUT: Duration = Duration::from_millis(250);
 /// Of all others: never reached, however busy the machine is.
@@ -209,6 +211,10 @@ fn answered(exchange: Exchange) -> Answer {
     }
 }
 
+async fn listed(client: &Client, job: &str, event: &str) -> Result<Vec<Stored>, Unbelievable> {
+    client.get_all(job, event, Vec::new(), Vec::push).await
+}
+
 // ---- what is sent --------------------------------------------------------------------
 
 #[tokio::test]
@@ -239,7 +245,7 @@ async fn a_long_batch_arrives_whole() {
 async fn getall_asks_by_job_and_event() {
     let list = r#"{"Success":true,"Result":[{"Id":"a","MeterRawCount":7}]}"#;
     let server = Server::always("200 OK", "Content-Type: application/json\r\n", list);
-    let stored = list_verdict(&server.client().get_all("job&1", "event 2").await).unwrap();
+    let stored = listed(&server.client(), "job&1", "event 2").await.unwrap();
     assert_eq!(stored[0].raw, Some(7));
     let line = server.seen()[0].line().to_owned();
     let asked = "/api/chemicalapplicationlocations/getall?jobId=job%261&eventId=event+2";
@@ -420,6 +426,26 @@ async fn an_endless_answer_is_cut_off() {
     let client = server.client();
     let exchange = client.create_batch(batch()).await;
     assert!(matches!(exchange, Exchange::Lost(Lost::TooLong { .. })), "{exchange:?}");
+    let listed = listed(&client, "j", "e").await;
+    assert!(matches!(listed, Err(Unbelievable::NotAList(_))), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_is_no_list_however_whole_it_looks() {
+    let server = Server::start(|mut peer| {
+        peer.request();
+        let length = OK.len() + 1;
+        peer.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{OK}"));
+    });
+    let listed = listed(&server.client(), "j", "e").await;
+    assert!(matches!(listed, Err(Unbelievable::Lost(_))), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_portals_page_is_no_list() {
+    let server = Server::always("200 OK", "Content-Type: text/html\r\n", OK);
+    let listed = listed(&server.client(), "j", "e").await;
+    assert!(matches!(listed, Err(Unbelievable::NotJson)), "{listed:?}");
 }
 
 #[tokio::test]
@@ -436,7 +462,7 @@ async fn a_batch_has_one_time_limit_and_a_list_one_between_two_reads() {
     });
     let client = server.hasty_client();
     assert_eq!(client.create_batch(batch()).await, Exchange::Lost(Lost::Timeout));
-    assert_eq!(answered(client.get_all("j", "e").await).body, OK.as_bytes());
+    assert_eq!(listed(&client, "j", "e").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -446,7 +472,8 @@ async fn a_list_that_stops_coming_is_lost() {
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{");
         thread::sleep(TIMEOUT + Duration::from_millis(50));
     });
-    assert_eq!(server.hasty_client().get_all("j", "e").await, Exchange::Lost(Lost::Timeout));
+    let listed = listed(&server.hasty_client(), "j", "e").await;
+    assert!(matches!(listed, Err(Unbelievable::Lost(Lost::Timeout))), "{listed:?}");
 }
 
 // ---- what was never sent -------------------------------------------------------------
@@ -467,7 +494,8 @@ fn not_sent(exchange: &Exchange) -> NotSent {
 async fn a_closed_port_is_not_sent() {
     let client = client(&format!("http://{}", closed_port()), None);
     assert_eq!(not_sent(&client.create_batch(batch()).await), NotSent::Refused);
-    assert_eq!(not_sent(&client.get_all("j", "e").await), NotSent::Refused);
+    let listed = listed(&client, "j", "e").await;
+    assert!(matches!(listed, Err(Unbelievable::NotAsked(NotSent::Refused))), "{listed:?}");
 }
 
 #[tokio::test]
@@ -528,7 +556,7 @@ async fn a_connection_is_used_again() {
     for _ in 0..3 {
         answered(client.create_batch(batch()).await);
     }
-    answered(client.get_all("j", "e").await);
+    listed(&client, "j", "e").await.unwrap();
     let connections: Vec<_> = server.seen().iter().map(|r| r.connection).collect();
     assert_eq!(connections, [0, 0, 0, 0]);
 }
@@ -611,10 +639,10 @@ async fn a_session_is_signed_into_kept_renewed_and_forgotten() {
     assert_eq!(client.sign_in().await, SignIn::Done { company_id, user_id });
     assert!(client.signed_in());
     answered(client.create_batch(batch()).await);
-    answered(client.get_all("j", "e").await);
+    let _no_list = listed(&client, "j", "e").await;
     client.forget_session();
     assert!(!client.signed_in());
-    answered(client.get_all("j", "e").await);
+    let _no_list = listed(&client, "j", "e").await;
 
     let seen = server.seen();
     let query = "email=ann%2Brig%40example.com&password=p%26ss+w%3Drd%25";

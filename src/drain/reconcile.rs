@@ -1,18 +1,26 @@
-//! What the server's own list says about readings in doubt (RULES.md, 23). Pure: a list,
-//! our frozen keys, and what must be in the list for its silence to count.
+//! What the server's own list says about readings in doubt (RULES.md, 23), and of those it
+//! has acknowledged (24). Pure: our frozen keys, the list's records one by one, and what must
+//! be in the list for its silence to count.
 //!
 //! The server's id recognises what was acknowledged, but readings in doubt have none: they
 //! are recognised by their note or by their key, or not at all. So a list proves absence
 //! only if it shows that these can be recognised in it.
+//!
+//! What is kept of a list is what concerns our readings, so memory is bounded by them and
+//! not by the list; and what comes of it doesn't depend on the order of its records.
 
-use std::collections::{BTreeSet, HashMap};
+mod check;
+mod keyed;
+mod look;
+mod sought;
 
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::delivery::Frozen;
-use crate::jobcloser::note;
-use crate::jobcloser::wire::{Stored, When};
 use crate::reading::Seq;
+
+pub use check::{Check, Checked};
+pub use look::Look;
 
 /// So many acknowledged records, the newest, must be in a list before its silence is
 /// believed.
@@ -62,191 +70,27 @@ pub struct Recogniser {
     pub tag: String,
 }
 
-/// A list by what its records are recognised by. Each record proves one reading at most:
-/// what is taken off here is used up.
-struct Unclaimed<'a> {
-    rows: &'a [Stored],
-    left: BTreeSet<usize>,
-    by_id: HashMap<&'a str, Vec<usize>>,
-    by_note: HashMap<Seq, Vec<usize>>,
-    /// By count, of those without a note of ours.
-    by_raw: HashMap<i64, Vec<usize>>,
-}
-
 impl Recogniser {
-    /// Looks for `doubted` in `list`, and for `sent`, the newest acknowledged up to
+    /// Looks in a list for `doubted`, and for `sent`, the newest acknowledged up to
     /// [`PROOF`], as proof that it is whole.
-    pub fn reconcile(&self, list: &[Stored], doubted: &[Frozen], sent: &[Frozen]) -> Findings {
-        let mut rows = Unclaimed::new(list, &self.tag);
-        let mut findings = Findings { empty: list.is_empty(), ..Findings::default() };
-        // Ids first: what they claim is nobody else's, however alike it is.
-        let by_id: Vec<_> =
-            sent.iter().map(|s| s.server_id.as_deref().and_then(|id| rows.take_id(id))).collect();
-        let (mut known, mut recognised) = (0, 0);
-        for (reading, by_id) in sent.iter().zip(by_id) {
-            let told = match by_id {
-                Some(row) => self.is(row, reading),
-                None => self.take(&mut rows, reading).is_some(),
-            };
-            known += usize::from(by_id.is_some() || told);
-            recognised += usize::from(told);
-        }
-        let mut absent = Vec::new();
-        for reading in doubted {
-            match self.take(&mut rows, reading) {
-                Some(stored) => findings.present.push((reading.seq, stored.id.clone())),
-                None => absent.push(reading),
-            }
-        }
-        findings.absent = absent.iter().map(|reading| reading.seq).collect();
-        findings.flaw = if known < sent.len() {
-            Some(Flaw::Lacks)
-        } else if recognised == 0 && !sent.is_empty() {
-            Some(Flaw::Altered)
-        } else {
-            // With fewer, all that was ever acknowledged is used up by now. With so many
-            // there may be older ones, at rest with the same count; but where all of them
-            // are recognised the server leaves keys as they are.
-            let kept = recognised > 0 && recognised == sent.len();
-            let proven = kept && sent.len() >= PROOF;
-            self.suspect(&rows, &absent, kept, proven)
-        };
-        findings
+    pub fn look_for(&self, doubted: Vec<Frozen>, sent: Vec<Frozen>) -> Look {
+        Look::new(self.clone(), doubted, sent)
     }
-
-    /// Takes off the record that a reading is, by its note, else by its key.
-    fn take<'a>(&self, rows: &mut Unclaimed<'a>, reading: &Frozen) -> Option<&'a Stored> {
-        rows.take_note(reading.seq)
-            .or_else(|| rows.take_raw(reading.raw, |row| self.is_key(row, reading)))
-    }
-
-    /// A note with one of our ids decides; else the key: serial number, second and count.
-    fn is(&self, stored: &Stored, reading: &Frozen) -> bool {
-        match our_note(stored, &self.tag) {
-            Some(seq) => seq == reading.seq,
-            None => stored.raw == Some(reading.raw) && self.is_key(stored, reading),
-        }
-    }
-
-    /// The key, but for the count.
-    fn is_key(&self, stored: &Stored, reading: &Frozen) -> bool {
-        is_meter(stored, reading) == Some(true) && self.is_time(stored, reading)
-    }
-
-    /// What is wrong with the records that are nobody's, while `absent` are looked for.
-    /// `kept`: the server is seen to keep keys as they are; `proven`: all the newest are there.
-    fn suspect(
-        &self,
-        rows: &Unclaimed<'_>,
-        absent: &[&Frozen],
-        kept: bool,
-        proven: bool,
-    ) -> Option<Flaw> {
-        let mut by_raw: HashMap<i64, Vec<&Frozen>> = HashMap::new();
-        for reading in absent {
-            by_raw.entry(reading.raw).or_default().push(reading);
-        }
-        let anonymous = |row: &&Stored| our_note(row, &self.tag).is_none();
-        rows.left().filter(anonymous).find_map(|row| {
-            let readable = row.serial.is_some() && row.raw.is_some() && row.when.is_some();
-            if !readable {
-                // One that names another meter is that meter's.
-                let ours = absent.iter().any(|r| is_meter(row, r) != Some(false));
-                // Where ours come back readable, this is a person's own record.
-                return (ours && !kept).then_some(Flaw::Unreadable);
-            }
-            let like = row.raw.and_then(|raw| by_raw.get(&raw)).into_iter().flatten();
-            let mut like = like.filter(|r| is_meter(row, r) == Some(true) || self.is_time(row, r));
-            (!proven && like.next().is_some()).then_some(Flaw::Alike)
-        })
-    }
-
-    /// Without an offset, the answer means the zone that the record was written in, which
-    /// may not be the one that is configured now.
-    fn is_time(&self, stored: &Stored, reading: &Frozen) -> bool {
-        let written = Offset::from_seconds(reading.offset_min.saturating_mul(60));
-        let is = |when: When| {
-            when.is(reading.utc_s, &self.zone)
-                || written.is_ok_and(|offset| when.is(reading.utc_s, &TimeZone::fixed(offset)))
-        };
-        stored.when.is_some_and(is)
-    }
-}
-
-fn our_note(stored: &Stored, tag: &str) -> Option<Seq> {
-    stored.note.as_deref().and_then(|n| note::id_in(n, tag))
-}
-
-/// Whether a record names the reading's meter; `None` where it names none. A database may
-/// pad what it stores, or change its case.
-fn is_meter(stored: &Stored, reading: &Frozen) -> Option<bool> {
-    let serial = stored.serial.as_deref()?;
-    Some(serial.trim().eq_ignore_ascii_case(reading.serial.trim()))
-}
-
-impl<'a> Unclaimed<'a> {
-    fn new(rows: &'a [Stored], tag: &str) -> Self {
-        let mut index = Self {
-            rows,
-            left: (0..rows.len()).collect(),
-            by_id: HashMap::new(),
-            by_note: HashMap::new(),
-            by_raw: HashMap::new(),
-        };
-        for (at, row) in rows.iter().enumerate() {
-            if let Some(id) = row.id.as_deref() {
-                index.by_id.entry(id).or_default().push(at);
-            }
-            match (our_note(row, tag), row.raw) {
-                (Some(seq), _) => index.by_note.entry(seq).or_default().push(at),
-                (None, Some(raw)) => index.by_raw.entry(raw).or_default().push(at),
-                (None, None) => {}
-            }
-        }
-        index
-    }
-
-    fn left(&self) -> impl Iterator<Item = &'a Stored> {
-        self.left.iter().filter_map(|at| self.rows.get(*at))
-    }
-
-    fn take_id(&mut self, id: &str) -> Option<&'a Stored> {
-        let found = first(self.by_id.get(id), &self.left, |_| true);
-        self.claim(found)
-    }
-
-    fn take_note(&mut self, seq: Seq) -> Option<&'a Stored> {
-        let found = first(self.by_note.get(&seq), &self.left, |_| true);
-        self.claim(found)
-    }
-
-    fn take_raw(&mut self, raw: i64, is: impl Fn(&Stored) -> bool) -> Option<&'a Stored> {
-        let rows = self.rows;
-        let fits = |at: usize| rows.get(at).is_some_and(&is);
-        let found = first(self.by_raw.get(&raw), &self.left, fits);
-        self.claim(found)
-    }
-
-    fn claim(&mut self, at: Option<usize>) -> Option<&'a Stored> {
-        let at = at?;
-        self.left.remove(&at);
-        self.rows.get(at)
-    }
-}
-
-/// The first of these that is left and fits.
-fn first(
-    among: Option<&Vec<usize>>,
-    left: &BTreeSet<usize>,
-    fits: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    among?.iter().copied().find(|at| left.contains(at) && fits(*at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobcloser::wire::parse_list;
+    use crate::jobcloser::wire::{Stored, When, parse_list};
+    use proptest::prelude::*;
+
+    impl Recogniser {
+        fn reconcile(&self, list: &[Stored], doubted: &[Frozen], sent: &[Frozen]) -> Findings {
+            let mut look = self.look_for(doubted.to_vec(), sent.to_vec());
+            list.iter().for_each(|row| look.take(row.clone()));
+            look.findings()
+        }
+    }
 
     fn frozen(seq: i64, utc_s: i64, raw: i64) -> Frozen {
         Frozen {
@@ -461,5 +305,69 @@ mod tests {
         let begun = std::time::Instant::now();
         assert_eq!(ours().reconcile(&stored, &doubted, &[]).present.len(), 20_000);
         assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_record_that_fits_two_readings_is_left_to_the_one_that_has_no_other() {
+        // 2026-11-01 01:30 in Chicago is 06:30Z and 07:30Z.
+        let fold = 1_793_514_600;
+        let either = row("x1", "2026-11-01T01:30:00", 5, "");
+        let first = row("x2", "2026-11-01T06:30:00Z", 5, "");
+        let both = [frozen(1, fold, 5), frozen(2, fold + 3600, 5)];
+        for there in [format!("{either},{first}"), format!("{first},{either}")] {
+            let found = ours().reconcile(&list(&there), &both, &[]);
+            let ids = [(Seq(1), Some("x2".to_owned())), (Seq(2), Some("x1".to_owned()))];
+            assert_eq!(found.present, ids, "{there}");
+        }
+    }
+
+    /// Records that are like ours in some way: few values, so that they meet.
+    fn any_row() -> impl Strategy<Value = String> {
+        let fold = [
+            "2026-11-01T01:30:00",
+            "2026-11-01T06:30:00Z",
+            "2026-11-01T07:30:00Z",
+            "2026-11-01T02:30:00-04:00",
+            "2026-11-01T09:00:00Z",
+            "soon",
+        ];
+        let id = prop::sample::select(vec!["a", "b", "c", "d"]);
+        let serial = prop::sample::select(vec!["AF23265", "af23265 ", "ZZ1"]);
+        let note = prop::sample::select(vec!["", "#ab3k9-1", "#ab3k9-2 gap", "#ab3k9-9", "wind"]);
+        (id, prop::sample::select(fold.to_vec()), serial, 5_i64..7, note).prop_map(
+            |(id, date, serial, raw, note)| {
+                format!(
+                    r#"{{"Id":"{id}","ApplicationDate":"{date}","MeterSerialNumber":"{serial}","MeterRawCount":{raw},"Note":"{note}"}}"#
+                )
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_a_list_says_nothing(
+            rows in prop::collection::vec(any_row(), 0..7),
+            turn in any::<prop::sample::Index>(),
+            swap in any::<(prop::sample::Index, prop::sample::Index)>(),
+            with_ids in any::<bool>(),
+        ) {
+            let fold = 1_793_514_600;
+            let id = |id: &str| with_ids.then(|| id.to_owned());
+            let sent = [
+                Frozen { server_id: id("a"), ..frozen(1, fold, 5) },
+                Frozen { server_id: id("b"), ..frozen(2, fold + 3600, 5) },
+            ];
+            let doubted = [frozen(3, fold + 7200, 5), frozen(4, fold, 6), frozen(9, fold + 3600, 6)];
+            let there = list(&rows.join(","));
+            let found = ours().reconcile(&there, &doubted, &sent);
+            let mut other = there;
+            if !other.is_empty() {
+                let many = other.len();
+                other.swap(swap.0.index(many), swap.1.index(many));
+                other.rotate_left(turn.index(many));
+                other.reverse();
+            }
+            prop_assert_eq!(found, ours().reconcile(&other, &doubted, &sent));
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::delivery::{Hint, JobKey, Pick};
 use crate::failpoint;
 use crate::jobcloser::client::{Client, Login, Now, SignIn};
-use crate::jobcloser::verdict::{Exchange, list_verdict, verdict};
+use crate::jobcloser::verdict::{Exchange, verdict};
 use crate::jobcloser::wire;
 use crate::progress::Pulse;
 use crate::queue::{Batch, Queue, QueueError};
@@ -231,22 +231,26 @@ impl Drain {
     async fn settle(&mut self, key: JobKey, stop: &mut Stop) -> Result<(), QueueError> {
         let Some(client) = &self.client else { return Ok(()) };
         self.parts.view.send_replace(self.machine.view("asking", None, Instant::now()));
+        let (doubted, of) = (self.machine.doubted(&key), key.clone());
+        let (doubted, sent) = self
+            .ask(move |store| Ok((store.frozen(&doubted)?, store.newest_sent(&of, PROOF)?)))
+            .await?;
+        let look = self.recogniser.look_for(doubted, sent);
         let asked_at = Instant::now();
-        let asked = client.get_all(&key.job, &key.event);
-        let Some(exchange) = self.unless_stopped(asked, stop).await else { return Ok(()) };
-        let list = match list_verdict(&exchange) {
-            Ok(list) => list,
+        failpoint::pass("settle_before_asking");
+        let asked = client.get_all(&key.job, &key.event, look, |look, row| {
+            failpoint::pass("settle_in_the_list");
+            look.take(row);
+        });
+        let Some(listed) = self.unless_stopped(asked, stop).await else { return Ok(()) };
+        let findings = match listed {
+            Ok(look) => look.findings(),
             Err(why) => {
                 debug!(job = key.job, %why, "not settled");
                 self.machine.not_settled(&key, &why, (self.now)(), Instant::now());
                 return Ok(());
             }
         };
-        let (doubted, of) = (self.machine.doubted(&key), key.clone());
-        let (doubted, sent) = self
-            .ask(move |store| Ok((store.frozen(&doubted)?, store.newest_sent(&of, PROOF)?)))
-            .await?;
-        let findings = self.recogniser.reconcile(&list, &doubted, &sent);
         info!(
             job = key.job,
             present = findings.present.len(),

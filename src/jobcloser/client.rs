@@ -13,6 +13,7 @@
 mod cookies;
 mod failure;
 mod frozen;
+mod list;
 mod session;
 mod tls;
 
@@ -29,7 +30,8 @@ pub use self::session::{Login, SignIn, SignInFailed};
 
 use self::cookies::Cookies;
 use self::frozen::Frozen;
-use super::verdict::{Answer, Exchange, Lost, RetryAfter};
+use super::verdict::{Answer, Exchange, Lost, RetryAfter, Unbelievable, no_list};
+use super::wire::Stored;
 use crate::clock::UtcMs;
 use crate::config;
 
@@ -60,9 +62,10 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 4 << 20;
 /// Bytes of an answer that isn't a 2xx. The rest is cut off: its status says enough.
 const REFUSAL_MAX: usize = 64 << 10;
-/// Bytes of a `getall` answer: 40 000 records. A longer one is lost, so that its job
-/// stays in doubt and `status` says why.
-const LIST_MAX: usize = 32 << 20;
+/// Bytes of a `getall` answer: 600 000 records. A longer one is lost, so that its job
+/// stays in doubt and `status` says why. Memory isn't what bounds it: it is read as it
+/// comes, and a server that never ends must end somewhere.
+const LIST_MAX: usize = 512 << 20;
 /// A `getall` answer that comes in drops for longer than this is lost.
 const LIST_CEILING: Duration = Duration::from_secs(30 * 60);
 
@@ -210,21 +213,34 @@ impl Client {
         }
     }
 
-    /// Asks what is stored for a job and an event. `timeout` is the time between two
-    /// reads: a season's list over a poor connection takes long.
-    pub async fn get_all(&self, job: &str, event: &str) -> Exchange {
+    /// Asks what is stored for a job and an event, and hands each record to `take` as it
+    /// comes. `timeout` is the time between two reads: a season's list over a poor
+    /// connection takes long.
+    ///
+    /// # Errors
+    ///
+    /// Says why the answer is no list, or not a whole one; what was taken of it counts for
+    /// nothing then.
+    pub async fn get_all<S: Send + 'static>(
+        &self,
+        job: &str,
+        event: &str,
+        taken: S,
+        take: fn(&mut S, Stored),
+    ) -> Result<S, Unbelievable> {
         let mut url = self.endpoint("/api/chemicalapplicationlocations/getall");
         url.query_pairs_mut().append_pair("jobId", job).append_pair("eventId", event);
         let request = self.http.get(url).header(ACCEPT, "application/json").send();
-        let exchange = async {
+        let lost = || Unbelievable::Lost(Lost::Timeout);
+        let listed = async {
             match tokio::time::timeout(self.timeout, request).await {
-                Ok(Ok(response)) => read(response, LIST_MAX, Some(self.timeout)).await,
-                Ok(Err(err)) => failure::exchange(err, None),
-                Err(_elapsed) => Exchange::Lost(Lost::Timeout),
+                Ok(Ok(response)) => list::read(response, self.timeout, taken, take).await,
+                Ok(Err(err)) => Err(no_list(&failure::exchange(err, None)).unwrap_or_else(lost)),
+                Err(_elapsed) => Err(lost()),
             }
         };
-        let ended = tokio::time::timeout(LIST_CEILING, exchange).await;
-        ended.unwrap_or(Exchange::Lost(Lost::Timeout))
+        let ended = tokio::time::timeout(LIST_CEILING, listed).await;
+        ended.unwrap_or_else(|_elapsed| Err(lost()))
     }
 
     fn endpoint(&self, path: &str) -> Url {

@@ -11,7 +11,7 @@ use jiff::civil::DateTime;
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::tz::TimeZone;
 
-use super::wire::{ListError, Said, Stored, parse_answer, parse_list};
+use super::wire::{ListError, Said, parse_answer};
 use crate::clock::UtcMs;
 
 /// The longest wait that a server is granted: one that asks for a year has a bug, and
@@ -219,22 +219,17 @@ pub enum Unbelievable {
     NotAList(#[source] ListError),
 }
 
-/// The records in a `getall` answer, if it can be believed: 2xx, JSON, `Success` true and
-/// an array. Whether it is complete and authenticated is for the caller to see from the
-/// records that it must contain (RULES.md, 23).
-///
-/// # Errors
-///
-/// Says why it can't be believed.
-pub fn list_verdict(exchange: &Exchange) -> Result<Vec<Stored>, Unbelievable> {
+/// Why a `getall` exchange can't be believed whatever its body says; `None` for 2xx and
+/// JSON, of which the list is read. Whether it is complete and authenticated is for the
+/// caller to see from the records that it must contain (RULES.md, 23).
+pub fn no_list(exchange: &Exchange) -> Option<Unbelievable> {
     match exchange {
-        Exchange::NotSent(why, _) => Err(Unbelievable::NotAsked(*why)),
-        Exchange::Lost(how) => Err(Unbelievable::Lost(how.clone())),
+        Exchange::NotSent(why, _) => Some(Unbelievable::NotAsked(*why)),
+        Exchange::Lost(how) => Some(Unbelievable::Lost(how.clone())),
         Exchange::Answered(answer) => match answer.status {
-            200..=299 if !answer.json => Err(Unbelievable::NotJson),
-            200..=299 => parse_list(&answer.body).map_err(Unbelievable::NotAList),
-            401 | 403 | 301..=303 | 307 | 308 => Err(Unbelievable::NeedsSignIn),
-            status => Err(Unbelievable::Status { status, retry_after: answer.retry_after }),
+            200..=299 => (!answer.json).then_some(Unbelievable::NotJson),
+            401 | 403 | 301..=303 | 307 | 308 => Some(Unbelievable::NeedsSignIn),
+            status => Some(Unbelievable::Status { status, retry_after: answer.retry_after }),
         },
     }
 }
@@ -448,15 +443,9 @@ mod tests {
     #[test]
     fn a_list_is_believed_only_from_a_whole_and_well_formed_answer() {
         let list = r#"{"Success":true,"Result":[{"Id":"a"}]}"#;
-        assert_eq!(list_verdict(&answered(200, list)).unwrap().len(), 1);
-        let why = |exchange: &Exchange| list_verdict(exchange).unwrap_err();
+        assert!(no_list(&answered(200, list)).is_none());
+        let why = |exchange: &Exchange| no_list(exchange).unwrap();
         assert!(matches!(why(&page(200)), Unbelievable::NotJson));
-        assert!(matches!(why(&answered(200, YES)), Unbelievable::NotAList(ListError::NoList)));
-        assert!(matches!(why(&answered(200, NO)), Unbelievable::NotAList(ListError::Refused(_))));
-        assert!(matches!(
-            why(&answered(200, &list[..30])),
-            Unbelievable::NotAList(ListError::Unreadable(_))
-        ));
         for status in [401, 403, 302, 307] {
             assert!(matches!(why(&answered(status, list)), Unbelievable::NeedsSignIn));
         }
@@ -484,7 +473,7 @@ mod tests {
             let retry_after = RetryAfter::parse(&header);
             let answer = Exchange::Answered(Answer { status, retry_after, json: true, body });
             let _ = verdict(&answer, Some(UtcMs(now)));
-            let _ = list_verdict(&answer);
+            let _ = no_list(&answer);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A record in JobCloser's words, as bytes, and its time in the rig's zone. What comes
-//! back is read by [`parse_answer`] and [`parse_list`]. Pure: the bytes made here are
+//! back is read by [`parse_answer`] and [`read_list`]. Pure: the bytes made here are
 //! frozen with the attempt (RULES.md, 21), and a retry sends the same ones. Doesn't know
 //! where they go.
 //!
@@ -32,7 +32,9 @@ mod answer;
 mod list;
 
 pub use answer::{Said, SignedIn, parse_answer, parse_sign_in};
-pub use list::{ListError, Stored, When, parse_list};
+#[cfg(test)]
+pub use list::parse_list;
+pub use list::{ListError, Stored, When, read_list};
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};

@@ -58,7 +58,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("drain", Door),
     ("drain::isolate", Pure),
     ("drain::machine::*", Pure),
-    ("drain::reconcile", Pure),
+    ("drain::reconcile::*", Pure),
     ("drain::retry", Pure),
     ("gps::*", Pure),
     ("jobcloser", Door),

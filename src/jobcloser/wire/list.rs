@@ -9,12 +9,14 @@
 //!
 //! Doesn't know who asked, nor whether the session was still good.
 
+use std::cell::Cell;
 use std::fmt;
+use std::io::{self, Read};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -52,7 +54,7 @@ pub struct Stored {
 }
 
 /// A date as the server gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
     /// With an offset: an instant, in UTC seconds.
     Instant(i64),
@@ -83,6 +85,29 @@ impl When {
     }
 }
 
+impl When {
+    /// The seconds that this can be, for a rig in `zone` whose records were written with
+    /// `offsets`: those for which [`When::is`] may say yes, and perhaps others.
+    pub fn seconds(self, zone: &TimeZone, offsets: impl Iterator<Item = Offset>) -> Vec<i64> {
+        let local = match self {
+            Self::Instant(s) => return vec![s],
+            Self::Local(local) => local,
+        };
+        let in_zone = match zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } => [offset, offset],
+            AmbiguousOffset::Gap { before, after } | AmbiguousOffset::Fold { before, after } => {
+                [before, after]
+            }
+        };
+        let all = in_zone.into_iter().chain(offsets);
+        let mut seconds: Vec<i64> =
+            all.filter_map(|o| o.to_timestamp(local).ok()).map(Timestamp::as_second).collect();
+        seconds.sort_unstable();
+        seconds.dedup();
+        seconds
+    }
+}
+
 /// Why an answer is no list of records.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -97,91 +122,171 @@ pub enum ListError {
     NoList,
 }
 
-/// Reads the body of a `getall` answer.
+/// Bytes from one record to the next. A longer one is none of ours, and the board's memory
+/// is short.
+const RECORD_MAX: usize = 1 << 20;
+
+/// Reads the body of a `getall` answer and hands on each record as it comes: a season's list
+/// is long, and is never held as a whole. What was handed on counts only once this has
+/// returned `Ok`.
 ///
 /// # Errors
 ///
 /// Where it isn't JSON, `Success` isn't true, `Result` isn't an array, or one of its
-/// elements isn't an object.
-pub fn parse_list(body: &[u8]) -> Result<Vec<Stored>, ListError> {
-    let Object(envelope) = serde_json::from_slice::<Object<Envelope>>(body)?;
+/// elements isn't an object; where it can't be read to its end.
+pub fn read_list(from: impl Read, take: &mut dyn FnMut(Stored)) -> Result<(), ListError> {
+    let left = Cell::new(RECORD_MAX);
+    let mut json = serde_json::Deserializer::from_reader(Measured { from, left: &left });
+    let envelope = Envelope { take, left: &left }.deserialize(&mut json)?;
+    json.end()?;
     if !envelope.success {
         let message = envelope.message.map(|m| one_line(&m)).filter(|m| !m.is_empty());
         return Err(ListError::Refused(message.unwrap_or_else(|| "without a message".to_owned())));
     }
-    envelope.result.0.ok_or(ListError::NoList)
+    if envelope.array { Ok(()) } else { Err(ListError::NoList) }
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(rename = "Success", default, deserialize_with = "truth")]
-    success: bool,
-    #[serde(rename = "Message", default, deserialize_with = "text")]
-    message: Option<String>,
-    #[serde(rename = "Result", default)]
-    result: Rows,
+/// A body with no more than so many bytes between two records.
+struct Measured<'a, R> {
+    from: R,
+    left: &'a Cell<usize>,
 }
 
-/// The records of a `Result`; `None` where it is no array. Read without keeping the whole
-/// document: a season's list is long and the board's memory short.
-#[derive(Default)]
-struct Rows(Option<Vec<Stored>>);
-
-impl<'de> Deserialize<'de> for Rows {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(RowsVisitor)
+impl<R: Read> Read for Measured<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        match self.left.get().checked_sub(read) {
+            Some(left) => self.left.set(left),
+            None => return Err(io::Error::other("a record is too long")),
+        }
+        Ok(read)
     }
 }
 
-struct RowsVisitor;
+#[derive(Default)]
+struct Around {
+    success: bool,
+    message: Option<String>,
+    /// Whether `Result` is an array.
+    array: bool,
+}
 
-impl<'de> Visitor<'de> for RowsVisitor {
-    type Value = Rows;
+/// Reads what is around the records, and hands these on.
+struct Envelope<'a> {
+    take: &'a mut dyn FnMut(Stored),
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Envelope<'_> {
+    type Value = Around;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Around, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Envelope<'_> {
+    type Value = Around;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Around, A::Error> {
+        let mut around = Around::default();
+        let mut seen = [false; 3];
+        while let Some(name) = map.next_key::<String>()? {
+            let nth = match name.as_str() {
+                "Success" => 0,
+                "Message" => 1,
+                "Result" => 2,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            // Of two lists one would be passed over.
+            if seen.get_mut(nth).is_some_and(|seen| std::mem::replace(seen, true)) {
+                return Err(A::Error::custom("a name stands twice"));
+            }
+            match nth {
+                0 => around.success = map.next_value::<Value>()? == Value::Bool(true),
+                1 => around.message = map.next_value::<Value>()?.as_str().map(str::to_owned),
+                _ => {
+                    let rows = Rows { take: &mut *self.take, left: self.left };
+                    around.array = map.next_value_seed(rows)?;
+                }
+            }
+        }
+        Ok(around)
+    }
+}
+
+/// Hands on the records of a `Result`, and says whether it is an array.
+struct Rows<'a> {
+    take: &'a mut dyn FnMut(Stored),
+    left: &'a Cell<usize>,
+}
+
+impl<'de> DeserializeSeed<'de> for Rows<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<'_> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of records")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows, A::Error> {
-        let mut rows = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
         while let Some(Object(row)) = seq.next_element()? {
-            rows.push(row);
+            (self.take)(row);
+            self.left.set(RECORD_MAX);
         }
-        Ok(Rows(Some(rows)))
+        Ok(true)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Rows(None))
+        Ok(false)
     }
 
-    fn visit_unit<E>(self) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Rows, E> {
-        Ok(Rows(None))
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
     }
 }
 
-fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    Ok(Value::deserialize(from)? == Value::Bool(true))
+/// The records of a whole body.
+#[cfg(test)]
+pub fn parse_list(body: &[u8]) -> Result<Vec<Stored>, ListError> {
+    let mut rows = Vec::new();
+    read_list(body, &mut |row| rows.push(row))?;
+    Ok(rows)
 }
 
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -288,6 +393,21 @@ mod tests {
     #[case(r#"{"Success":true,"Result":-1}"#)]
     fn success_without_a_list_is_not_an_empty_list(#[case] body: &str) {
         assert!(matches!(parse_list(body.as_bytes()), Err(ListError::NoList)), "{body}");
+    }
+
+    #[test]
+    fn a_list_that_stands_twice_is_no_list() {
+        let twice = br#"{"Success":true,"Result":[{"Id":"a"}],"Result":[]}"#;
+        assert!(matches!(parse_list(twice), Err(ListError::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_record_without_end_does_not_fill_the_memory() {
+        let long = format!(r#"{{"Success":true,"Result":[{{"Note":"{}"}}]}}"#, "x".repeat(2 << 20));
+        assert!(matches!(parse_list(long.as_bytes()), Err(ListError::Unreadable(_))));
+        let row = format!(r#"{{"Note":"{}"}}"#, "x".repeat(900_000));
+        let many = format!(r#"{{"Result":[{row},{row},{row}],"Success":true}}"#);
+        assert_eq!(parse_list(many.as_bytes()).unwrap().len(), 3);
     }
 
     #[test]

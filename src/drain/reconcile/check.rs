@@ -1,0 +1,191 @@
+//! A job set beside the whole of its list (RULES.md, 24): what of it the server lacks, and
+//! which records there are nobody's.
+//!
+//! A list may be cut (a server that answers a page at a time) or behind (one that reads from
+//! a copy), and what is sent again because of it is there twice. So a reading is *lost* only
+//! where the list shows what was sent before and after it and what was sprayed before and
+//! after it: no cut and no delay leaves out the middle. At the end of the job nothing comes
+//! after it; there its own batch must be in the list but for it, and the list must not be of
+//! a length that pages have. All others that aren't there are *missing*: shown, and not sent
+//! again.
+
+use std::collections::HashSet;
+
+use super::{Look, Recogniser};
+use crate::delivery::{JobKey, Placed};
+use crate::reading::Seq;
+
+/// No server gives fewer records to a page.
+const PAGE_MIN: usize = 10;
+
+/// A look through a job's list.
+#[derive(Debug)]
+pub struct Check {
+    look: Look,
+    /// Of each reading that is looked for: its attempt, its second, and whether it was
+    /// acknowledged.
+    placed: Vec<(i64, i64, bool)>,
+    rows: usize,
+}
+
+/// What one list says of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Not there, though what was sent and sprayed around it is.
+    pub lost: Vec<Seq>,
+    /// Not there, and the list may not be whole.
+    pub missing: Vec<Seq>,
+    /// Records of our meters or with our tag that are none of our readings, or are one again.
+    pub extras: u64,
+}
+
+impl Recogniser {
+    /// Looks for all of a job that was ever sent, in the order in which it was.
+    pub fn check(&self, key: JobKey, placed: Vec<Placed>) -> Check {
+        let of = |p: &Placed| (p.attempt, p.frozen.utc_s, p.sent);
+        let facts = placed.iter().map(of).collect();
+        let ours = placed.into_iter().map(|p| p.frozen).collect();
+        let look = Look::new(self.clone(), Vec::new(), ours).of_job(key);
+        Check { look, placed: facts, rows: 0 }
+    }
+}
+
+impl Check {
+    /// The next record of the list.
+    pub fn take(&mut self, row: crate::jobcloser::wire::Stored) {
+        self.rows += 1;
+        self.look.take(row);
+    }
+
+    /// The list is at its end: what it says.
+    pub fn checked(self) -> Checked {
+        let told = self.look.told();
+        let there = || told.ours.iter().zip(&self.placed).enumerate().filter(|(_, (t, _))| t.there);
+        let (first, last) = (there().map(|(at, _)| at).min(), there().map(|(at, _)| at).max());
+        let seconds = || there().map(|(_, (_, placed))| placed.1);
+        let (earliest, latest) = (seconds().min(), seconds().max());
+        let attempts: HashSet<i64> = there().map(|(_, (_, placed))| placed.0).collect();
+        let mut checked = Checked { extras: told.extras, ..Checked::default() };
+        for (at, (told, (attempt, utc_s, sent))) in told.ours.iter().zip(&self.placed).enumerate() {
+            if told.there || !sent {
+                continue;
+            }
+            let amid = first < Some(at)
+                && last > Some(at)
+                && earliest < Some(*utc_s)
+                && latest > Some(*utc_s);
+            let all_but_it = attempts.contains(attempt) && !is_page(self.rows);
+            if (amid || all_but_it) && !told.like {
+                checked.lost.push(told.seq);
+            } else {
+                checked.missing.push(told.seq);
+            }
+        }
+        checked
+    }
+}
+
+/// Whether a list of so many may be one page of several: pages are round numbers, in tens or
+/// in twos.
+fn is_page(records: usize) -> bool {
+    records >= PAGE_MIN && (records.is_multiple_of(5) || records.is_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::delivery::Frozen;
+    use crate::jobcloser::wire::{Stored, When};
+
+    /// Batches of four, a reading a second.
+    fn placed(many: i64) -> Vec<Placed> {
+        (0..many)
+            .map(|n| Placed {
+                frozen: Frozen {
+                    seq: Seq(n),
+                    serial: "AF1".to_owned(),
+                    utc_s: 1000 + n,
+                    raw: n * 10,
+                    offset_min: 0,
+                    server_id: None,
+                },
+                attempt: n / 4,
+                sent: true,
+            })
+            .collect()
+    }
+
+    fn row(n: i64) -> Stored {
+        Stored {
+            id: Some(format!("x{n}")),
+            serial: Some("AF1".to_owned()),
+            raw: Some(n * 10),
+            when: Some(When::Instant(1000 + n)),
+            ..Stored::default()
+        }
+    }
+
+    fn checked(many: i64, rows: impl IntoIterator<Item = Stored>) -> Checked {
+        let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
+        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned() };
+        let mut check = how.check(key, placed(many));
+        rows.into_iter().for_each(|row| check.take(row));
+        check.checked()
+    }
+
+    #[test]
+    fn a_record_that_is_not_there_amid_others_is_lost() {
+        let lacks = |gone: i64| checked(12, (0..12).filter(|n| *n != gone).map(row));
+        for gone in 0..12 {
+            assert_eq!(lacks(gone), Checked { lost: vec![Seq(gone)], ..Checked::default() });
+        }
+        assert_eq!(checked(12, (0..12).map(row)), Checked::default());
+    }
+
+    #[test]
+    fn a_list_that_is_cut_or_behind_loses_nothing() {
+        let seqs = |range: std::ops::Range<i64>| range.map(Seq).collect::<Vec<_>>();
+        for (there, gone) in [(0..10, 10..23), (13..23, 0..13), (0..16, 16..23), (0..0, 0..23)] {
+            let found = checked(23, there.map(row));
+            assert_eq!((found.lost, found.missing), (vec![], seqs(gone)));
+        }
+        // Behind by a batch.
+        let found = checked(16, (0..12).map(row));
+        assert_eq!((found.lost, found.missing), (vec![], seqs(12..16)));
+    }
+
+    #[test]
+    fn a_list_by_date_that_is_cut_does_not_lose_what_was_sent_between() {
+        // The last batch was sprayed first: it was assigned late.
+        let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
+        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned() };
+        let mut late = placed(24);
+        late.iter_mut().skip(20).for_each(|p| p.frozen.utc_s -= 500);
+        let mut check = how.check(key, late);
+        (0..6).map(row).for_each(|row| check.take(row));
+        for n in 20..24 {
+            check.take(Stored { when: Some(When::Instant(500 + n)), ..row(n) });
+        }
+        let found = check.checked();
+        assert_eq!((found.lost, found.missing.len()), (vec![], 14));
+    }
+
+    #[test]
+    fn what_is_there_twice_or_nobodys_is_counted_and_what_is_like_a_missing_one_keeps_it() {
+        let twice = (0..12).chain([5]).map(row);
+        assert_eq!(checked(12, twice).extras, 1);
+        let stranger = Stored { raw: Some(77), ..row(3) };
+        let of_another = Stored { serial: Some("ZZ".to_owned()), ..stranger.clone() };
+        let other_job = Stored { job: Some("k".to_owned()), ..stranger.clone() };
+        let foreign = [stranger.clone(), of_another, other_job];
+        assert_eq!(checked(12, (0..12).map(row).chain(foreign)).extras, 1);
+        let noted = Stored { note: Some("#ab3k9-9z".to_owned()), ..stranger };
+        assert_eq!(checked(12, (0..12).map(row).chain([noted])).extras, 1);
+        // Its time was moved: the same record.
+        let moved = Stored { when: Some(When::Instant(9)), ..row(5) };
+        let found = checked(12, (0..12).filter(|n| *n != 5).map(row).chain([moved]));
+        assert_eq!((found.lost, found.missing, found.extras), (vec![], vec![Seq(5)], 1));
+    }
+}

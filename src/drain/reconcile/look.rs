@@ -1,0 +1,340 @@
+//! One look through a list: each record is set beside the readings that it may be, and at
+//! the end each record proves one reading at most.
+//!
+//! Ids claim first, then notes, then keys. A record whose key fits several readings (a local
+//! time that occurs twice) goes where most of them find one, the acknowledged first.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::tz::{Offset, TimeZone};
+
+use super::keyed::{Fits, Keyed};
+use super::sought::{Index, Sought, meter_of};
+use super::{Findings, Flaw, PROOF, Recogniser};
+use crate::delivery::{Frozen, JobKey};
+use crate::jobcloser::note;
+use crate::jobcloser::wire::{Stored, When};
+use crate::reading::Seq;
+
+/// Our readings, and what a list has shown of them so far.
+#[derive(Debug)]
+pub struct Look {
+    how: Recogniser,
+    /// The acknowledged first, then those in doubt.
+    ours: Vec<Sought>,
+    /// How many of them are acknowledged.
+    sent: usize,
+    index: Index,
+    /// Records that fit by key, by which readings they fit.
+    keyed: Keyed,
+    /// Whether the list has any record.
+    any: bool,
+    loose: Loose,
+    /// The job whose list it is, where records that are nobody's are counted.
+    of: Option<JobKey>,
+    extras: u64,
+}
+
+/// What a list says of our readings.
+#[derive(Debug)]
+pub(super) struct ToldOf {
+    /// In the order in which they were looked for.
+    pub ours: Vec<ToldOne>,
+    /// Records that are nobody's, or a reading again.
+    pub extras: u64,
+}
+
+/// What a list says of one reading.
+#[derive(Debug)]
+pub(super) struct ToldOne {
+    pub seq: Seq,
+    pub there: bool,
+    /// A record that is nobody's may be it.
+    pub like: bool,
+}
+
+/// What is known of records that are nobody's.
+#[derive(Debug, Default)]
+struct Loose {
+    /// Count and meter are one of ours, and the time isn't.
+    moved: HashSet<(i64, String)>,
+    /// No readable meter, time or count, and of no other meter than these, if any is named.
+    unreadable: BTreeSet<Option<String>>,
+}
+
+impl Look {
+    pub(super) fn new(how: Recogniser, doubted: Vec<Frozen>, sent: Vec<Frozen>) -> Self {
+        let many = sent.len();
+        let ours: Vec<Sought> = sent.into_iter().chain(doubted).map(Sought::new).collect();
+        let index = Index::new(&ours);
+        Self {
+            how,
+            ours,
+            sent: many,
+            index,
+            keyed: Keyed::default(),
+            any: false,
+            loose: Loose::default(),
+            of: None,
+            extras: 0,
+        }
+    }
+
+    /// The list is that of a job: what else there is of ours is counted.
+    pub(super) fn of_job(mut self, key: JobKey) -> Self {
+        self.of = Some(key);
+        self
+    }
+
+    /// A record that is nobody's, though our meter or our tag is on it.
+    fn extra(&mut self, row: &Stored) {
+        let names = |named: &Option<String>, ours: &str| named.as_ref().is_none_or(|n| n == ours);
+        if self
+            .of
+            .as_ref()
+            .is_some_and(|of| names(&row.job, &of.job) && names(&row.event, &of.event))
+        {
+            self.extras += 1;
+        }
+    }
+
+    /// The next record of the list.
+    pub fn take(&mut self, row: Stored) {
+        self.any = true;
+        let claims = row.id.as_ref().and_then(|id| self.index.by_id.get(id)).copied();
+        let Some((at, sought)) = claims.and_then(|at| Some((at, self.ours.get_mut(at)?))) else {
+            return self.take_other(&row);
+        };
+        // A list that shows an id twice: which of them claims doesn't depend on their order.
+        let other = match sought.claimed.take() {
+            None => {
+                let kept = Stored { event: None, job: None, ..row };
+                sought.claimed = Some(Box::new(kept));
+                return;
+            }
+            Some(before) => {
+                let (first, second) = (self.rank(&before, at), self.rank(&row, at));
+                let (winner, other) = if first <= second { (*before, row) } else { (row, *before) };
+                if let Some(sought) = self.ours.get_mut(at) {
+                    sought.claimed = Some(Box::new(winner));
+                }
+                other
+            }
+        };
+        self.take_other(&other);
+    }
+
+    /// Of two records with the id of a reading the one that is more like it comes first.
+    fn rank(&self, row: &Stored, at: usize) -> impl Ord + use<> {
+        let is = self.ours.get(at).is_some_and(|sought| self.is(row, sought));
+        (!is, row.note.clone(), row.serial.clone(), row.raw, row.when)
+    }
+
+    /// A record that no id claims.
+    fn take_other(&mut self, row: &Stored) {
+        if let Some(seq) = our_note(row, &self.how.tag) {
+            let sought = self.index.by_seq.get(&seq).and_then(|at| self.ours.get_mut(*at));
+            let Some(sought) = sought else { return self.extra(row) };
+            sought.noted = Some(match sought.noted.take() {
+                None => (1, row.id.clone()),
+                Some((many, id)) => (many + 1, id.min(row.id.clone())),
+            });
+            return;
+        }
+        let (Some(serial), Some(raw), Some(when)) = (&row.serial, row.raw, row.when) else {
+            let meter = row.serial.as_deref().map(meter_of);
+            if meter.as_ref().is_some_and(|meter| self.index.meters.contains(meter)) {
+                self.extra(row);
+            }
+            if meter.as_ref().is_none_or(|meter| self.index.meters.contains(meter)) {
+                self.loose.unreadable.insert(meter);
+            }
+            return;
+        };
+        let meter = meter_of(serial);
+        let ours = self.index.meters.contains(&meter);
+        if !self.index.raws.contains(&raw) {
+            if ours {
+                self.extra(row);
+            }
+            return;
+        }
+        let fits = self.fits(&meter, raw, when);
+        if fits.by_key.is_empty() {
+            if ours {
+                self.extra(row);
+            }
+            return self.let_loose(&meter, raw, &fits);
+        }
+        self.keyed.add(fits, row.id.clone());
+    }
+
+    fn let_loose(&mut self, meter: &str, raw: i64, fits: &Fits) {
+        if self.index.meters.contains(meter) {
+            self.loose.moved.insert((raw, meter.to_owned()));
+        }
+        for at in &fits.but_for_meter {
+            if let Some(sought) = self.ours.get_mut(*at) {
+                sought.like = true;
+            }
+        }
+    }
+
+    fn fits(&self, meter: &str, raw: i64, when: When) -> Fits {
+        let offsets = self.index.offsets.iter().filter_map(|min| offset(*min));
+        let mut fits = Fits { by_key: Vec::new(), but_for_meter: Vec::new() };
+        for second in when.seconds(&self.how.zone, offsets) {
+            for at in self.index.by_key.get(&(raw, second)).into_iter().flatten().copied() {
+                match self.ours.get(at) {
+                    Some(sought) if !self.is_time(when, &sought.reading) => {}
+                    Some(sought) if sought.meter == meter => fits.by_key.push(at),
+                    Some(_) => fits.but_for_meter.push(at),
+                    None => {}
+                }
+            }
+        }
+        fits.by_key.sort_unstable();
+        fits.but_for_meter.sort_unstable();
+        fits
+    }
+
+    /// A note with one of our ids decides; else the key: serial number, second and count.
+    fn is(&self, row: &Stored, sought: &Sought) -> bool {
+        match our_note(row, &self.how.tag) {
+            Some(seq) => seq == sought.reading.seq,
+            None => {
+                row.raw == Some(sought.reading.raw)
+                    && row.serial.as_deref().is_some_and(|s| meter_of(s) == sought.meter)
+                    && row.when.is_some_and(|when| self.is_time(when, &sought.reading))
+            }
+        }
+    }
+
+    /// Without an offset, the answer means the zone that the record was written in, which
+    /// may not be the one that is configured now.
+    fn is_time(&self, when: When, reading: &Frozen) -> bool {
+        let written = offset(reading.offset_min).map(TimeZone::fixed);
+        when.is(reading.utc_s, &self.how.zone)
+            || written.is_some_and(|zone| when.is(reading.utc_s, &zone))
+    }
+
+    /// The list is at its end: what it proves.
+    pub fn findings(mut self) -> Findings {
+        let told = self.tell();
+        let ours = self.ours.iter().zip(&told).enumerate();
+        let mut findings = Findings { empty: !self.any, ..Findings::default() };
+        let (mut known, mut recognised, mut absent) = (0, 0, Vec::new());
+        for (at, (sought, told)) in ours {
+            if at < self.sent {
+                known += usize::from(told.is_there());
+                recognised += usize::from(told.is_recognised());
+                continue;
+            }
+            match told {
+                Told::Not => absent.push(sought),
+                Told::There { id, .. } => findings.present.push((sought.reading.seq, id.clone())),
+            }
+        }
+        findings.absent = absent.iter().map(|sought| sought.reading.seq).collect();
+        findings.flaw = if known < self.sent {
+            Some(Flaw::Lacks)
+        } else if recognised == 0 && self.sent > 0 {
+            Some(Flaw::Altered)
+        } else {
+            // With fewer, all that was ever acknowledged is used up by now. With so many
+            // there may be older ones, at rest with the same count; but where all of them
+            // are recognised the server leaves keys as they are.
+            let kept = recognised > 0 && recognised == self.sent;
+            let proven = kept && self.sent >= PROOF;
+            self.suspect(&absent, kept, proven)
+        };
+        findings
+    }
+
+    /// The list is at its end: what it says of each reading, and what else there is.
+    pub(super) fn told(mut self) -> ToldOf {
+        let told = self.tell();
+        let mut extras = self.extras;
+        let mut ours = Vec::with_capacity(told.len());
+        for (sought, told) in self.ours.iter().zip(&told) {
+            let noted = sought.noted.as_ref().map_or(0, |(many, _)| *many);
+            extras += noted.saturating_sub(usize::from(sought.claimed.is_none())) as u64;
+            let like = self.is_like(sought) || self.may_be_unreadable(sought);
+            ours.push(ToldOne { seq: sought.reading.seq, there: told.is_there(), like });
+        }
+        ToldOf { ours, extras }
+    }
+
+    /// What became of each of our readings; records that are left over are let loose.
+    fn tell(&mut self) -> Vec<Told> {
+        let wants = |sought: &Sought| sought.claimed.is_none() && sought.noted.is_none();
+        let matched = self.keyed.matched(self.ours.iter().map(wants));
+        let mut told = Vec::with_capacity(self.ours.len());
+        for (sought, matched) in self.ours.iter().zip(matched) {
+            told.push(match (&sought.claimed, &sought.noted, matched) {
+                (Some(row), _, _) => {
+                    Told::There { id: row.id.clone(), recognised: self.is(row, sought) }
+                }
+                (None, Some((_, id)), _) => Told::There { id: id.clone(), recognised: true },
+                (None, None, Some(id)) => Told::There { id, recognised: true },
+                (None, None, None) => Told::Not,
+            });
+        }
+        for (fits, left) in self.keyed.left() {
+            self.extras += left as u64;
+            let one = fits.by_key.first().and_then(|at| self.ours.get(*at));
+            let Some((meter, raw)) = one.map(|one| (one.meter.clone(), one.reading.raw)) else {
+                continue;
+            };
+            self.let_loose(&meter, raw, &fits);
+        }
+        told
+    }
+
+    /// What is wrong with the records that are nobody's, while `absent` are looked for.
+    /// `kept`: the server is seen to keep keys as they are; `proven`: all the newest are there.
+    fn suspect(&self, absent: &[&Sought], kept: bool, proven: bool) -> Option<Flaw> {
+        // One that names another meter is that meter's. Where ours come back readable, one
+        // that isn't is a person's own record.
+        if !kept && absent.iter().any(|sought| self.may_be_unreadable(sought)) {
+            return Some(Flaw::Unreadable);
+        }
+        (!proven && absent.iter().any(|sought| self.is_like(sought))).then_some(Flaw::Alike)
+    }
+
+    fn may_be_unreadable(&self, sought: &Sought) -> bool {
+        let named = |meter: &Option<String>| meter.as_ref().is_none_or(|m| *m == sought.meter);
+        self.loose.unreadable.iter().any(named)
+    }
+
+    fn is_like(&self, sought: &Sought) -> bool {
+        sought.like || self.loose.moved.contains(&(sought.reading.raw, sought.meter.clone()))
+    }
+}
+
+/// What a list says of one reading.
+#[derive(Debug)]
+enum Told {
+    /// Nothing.
+    Not,
+    /// It is there, under this id, and known by more than that or not.
+    There { id: Option<String>, recognised: bool },
+}
+
+impl Told {
+    fn is_there(&self) -> bool {
+        matches!(self, Self::There { .. })
+    }
+
+    fn is_recognised(&self) -> bool {
+        matches!(self, Self::There { recognised: true, .. })
+    }
+}
+
+fn offset(minutes: i32) -> Option<Offset> {
+    Offset::from_seconds(minutes.saturating_mul(60)).ok()
+}
+
+fn our_note(row: &Stored, tag: &str) -> Option<Seq> {
+    row.note.as_deref().and_then(|n| note::id_in(n, tag))
+}
