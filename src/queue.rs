@@ -19,6 +19,7 @@ mod meta;
 #[cfg(test)]
 mod model_tests;
 mod newest;
+mod prune;
 mod refusal;
 mod rows;
 mod schema;
@@ -40,6 +41,7 @@ pub use balance::{Balance, Share};
 pub use batch::{Batch, BatchLimits, WireSettings};
 pub use file::{FILE, file_in, others_beside};
 pub use lock::{DirLock, LockError, give_to_owner, holder};
+pub use prune::Pruned;
 pub use store::{Position, Store};
 pub use thread::Queue;
 pub use view::{Detail, Filter, Listed, View};

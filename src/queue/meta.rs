@@ -14,6 +14,8 @@ pub mod key {
     pub const POSITION: &str = "position";
     /// The highest sequence number that pruning has taken out.
     pub const LAST_SEQ: &str = "last_seq";
+    /// The day of the last pruning, in days since 1970, and how many rows went on it.
+    pub const PRUNED: &str = "pruned";
 }
 
 /// A value, if it is there.

@@ -118,7 +118,11 @@ impl Store {
         Ok(newest.into_iter().map(|(_, frozen)| frozen).collect())
     }
 
-    fn newest_of(&self, span: SpanId, how_many: usize) -> Result<Vec<(i64, Frozen)>, QueueError> {
+    pub(super) fn newest_of(
+        &self,
+        span: SpanId,
+        how_many: usize,
+    ) -> Result<Vec<(i64, Frozen)>, QueueError> {
         self.db
             .prepare_cached(
                 "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, d.attempt

@@ -23,6 +23,7 @@ enum Happening {
     Boot,
     Discard(i64),
     Lose(i64),
+    Prune(i64),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -50,6 +51,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Boot),
         1 => (1..40_i64).prop_map(Discard),
         1 => (1..40_i64).prop_map(Lose),
+        2 => (0..90_i64).prop_map(Prune),
     ]
 }
 
@@ -120,6 +122,10 @@ fn happens(store: &mut Store, second: i64, happening: &Happening) {
                 AND seq NOT IN (SELECT seq FROM delivery)";
             store.db.execute(lose, [seq]).unwrap();
         }
+        Happening::Prune(second) => {
+            let now = BootInstant(second * 1000);
+            store.prune(Seq(0), now, std::time::Duration::ZERO).unwrap();
+        }
     }
 }
 
@@ -137,7 +143,9 @@ proptest! {
             prop_assert_eq!(drawn, audit(&store.db).unwrap(), "after {:?}", happening);
             let there: i64 =
                 store.db.query_row("SELECT count(*) FROM reading", [], |r| r.get(0)).unwrap();
-            prop_assert_eq!(drawn.balanced(), drawn.recorded.readings == there);
+            let pruned = "SELECT coalesce(sum(readings), 0) FROM tally";
+            let pruned: i64 = store.db.query_row(pruned, [], |r| r.get(0)).unwrap();
+            prop_assert_eq!(drawn.balanced(), drawn.recorded.readings == there + pruned);
         }
         let empty = "SELECT count(*) FROM standing WHERE readings <= 0";
         let empty: i64 = store.db.query_row(empty, [], |r| r.get(0)).unwrap();
