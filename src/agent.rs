@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stop:  meter and GPS sources ─► record (one last reading) ─► drain (its answer, 3 s)
-//!        ─► links, control, watchdog ─► queue
+//!        ─► links, control, watchdog, upkeep ─► queue
 //! ```
 
 mod ground;
@@ -174,7 +174,9 @@ impl Running {
         self.drain.stop();
         self.tasks.join(&["drain"], Duration::from_millis(3100)).await;
         self.rest.stop();
-        self.tasks.join(&["links", "control", "watchdog"], Duration::from_millis(100)).await;
+        self.tasks
+            .join(&["links", "control", "watchdog", "upkeep"], Duration::from_millis(100))
+            .await;
         drop((self.reload, self.tasks));
         close(self.queue).await;
     }

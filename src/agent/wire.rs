@@ -29,6 +29,7 @@ use crate::record::{GpsView, MeterView, RecordView};
 use crate::status::{AgentView, Live};
 use crate::stop;
 use crate::systemd;
+use crate::upkeep::Upkeep;
 
 /// Samples that may wait for the recorder. When it is full they are dropped and counted: the
 /// next count has their volume.
@@ -64,8 +65,10 @@ pub async fn start(
     let (fixes_tx, fixes) = mpsc::channel(FIXES);
     let (hints_tx, hints) = mpsc::channel(HINTS);
     let link_up = Arc::new(Notify::new());
-    let pulses = ["meter", "gps", "record", "drain", "control"].map(|t| Pulse::new(t, clock.now()));
-    let [meter_pulse, gps_pulse, record_pulse, drain_pulse, control_pulse] = pulses.clone();
+    let pulses = ["meter", "gps", "record", "drain", "control", "upkeep"]
+        .map(|t| Pulse::new(t, clock.now()));
+    let [meter_pulse, gps_pulse, record_pulse, drain_pulse, control_pulse, upkeep_pulse] =
+        pulses.clone();
 
     let meter_source =
         MeterSource::new(rig.clone(), meter_tx, meter_view, clock.clone(), meter_pulse);
@@ -115,6 +118,7 @@ pub async fn start(
         clock: clock.clone(),
         pulse: control_pulse,
     };
+    let upkeep = Upkeep::new(queue.clone(), config_tx.subscribe(), clock.clone(), upkeep_pulse);
     let control = Control::new(&config.status.socket, parts);
     let reload = Reload {
         path: config_path,
@@ -136,6 +140,7 @@ pub async fn start(
     tasks.start("drain", async { Ok(drain.run(drain_stop).await?) });
     tasks.start("links", ended(Links::listen().run(link_up, rest_stop.clone())));
     tasks.start("control", ended(control.run(rest_stop.clone())));
+    tasks.start("upkeep", ended(upkeep.run(rest_stop.clone())));
     tasks.start("watchdog", ended(systemd::watchdog(pulses.to_vec(), clock, rest_stop)));
     // It may wait for the disk, and recording doesn't wait for that.
     reload.keep_if_good(start).await;

@@ -110,6 +110,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("status", Flow("status", STATUS)),
     ("status::live", Flow("status", STATUS)),
     ("status::text", Flow("status", STATUS)),
+    ("upkeep", Flow("upkeep", UPKEEP)),
     // Agent.
     ("agent::*", Agent),
     ("systemd", Agent),
@@ -128,6 +129,7 @@ pub const TABLE: &[(&str, Layer)] = &[
 ];
 
 /// What each flow joins.
+const UPKEEP: &[&str] = &["queue::*", "clock::source"];
 const CONTROL: &[&str] = &["queue::*", "clock::source"];
 const DRAIN: &[&str] =
     &["queue::*", "jobcloser::client::*", "clock::source", "config::credentials"];
