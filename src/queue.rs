@@ -29,6 +29,7 @@ mod thread;
 mod trouble;
 mod unreadable;
 mod view;
+mod wal;
 
 use std::path::PathBuf;
 
@@ -72,6 +73,18 @@ pub enum QueueError {
         /// The last one this program knows.
         known: i64,
     },
+    /// The log has lost more than a power cut takes.
+    #[error(
+        "the log of the queue {path} is damaged at frame {frame}; {commits} transactions behind it would be lost"
+    )]
+    Log {
+        /// The database.
+        path: PathBuf,
+        /// The first frame that doesn't fit; 0 is the header.
+        frame: u64,
+        /// Commits behind it.
+        commits: u64,
+    },
     /// A damaged database can't be moved away.
     #[error("cannot set the damaged queue {path} aside")]
     SetAside {
@@ -112,7 +125,11 @@ pub enum QueueError {
 impl QueueError {
     /// Whether the file is no database any more, or not a whole one.
     pub fn is_damage(&self) -> bool {
-        let (Self::Open { source, .. } | Self::Sql { source, .. }) = self else { return false };
+        let source = match self {
+            Self::Log { .. } => return true,
+            Self::Open { source, .. } | Self::Sql { source, .. } => source,
+            _ => return false,
+        };
         matches!(
             source.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)

@@ -152,6 +152,7 @@ impl From<QueueError> for Failure {
             }
             QueueError::Open { .. }
             | QueueError::Newer { .. }
+            | QueueError::Log { .. }
             | QueueError::SetAside { .. }
             | QueueError::Sql { .. }
             | QueueError::Closed => Exit::IO,

@@ -3,6 +3,8 @@
 //! so that a power cut can't make the two disagree.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::newest::{last_reading, opened};
 use super::{Doing, QueueError, meta};
-use super::{aside, carry, schema};
+use super::{aside, carry, schema, wal};
 use crate::clock::{Anchor, BootId, BootInstant};
 use crate::failpoint;
 use crate::jobcloser::note::Tag;
@@ -116,6 +118,7 @@ impl Store {
         if found > schema::KNOWN {
             return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
         }
+        check_log(path)?;
         // FULL syncs the WAL at every commit: the promise of rule 3.
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
@@ -268,6 +271,21 @@ impl Store {
 pub(super) fn pick(db: &Connection) -> Result<Option<Assignment>, QueueError> {
     let text = meta::get(db, meta::key::PICK)?;
     Ok(text.and_then(|t| serde_json::from_str(&t).ok()))
+}
+
+/// SQLite drops what is behind a bad frame without a word, and the numbers of what it held
+/// would be given out again.
+fn check_log(path: &Path) -> Result<(), QueueError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // Where there is none, or it can't be read, SQLite says so.
+    let Ok(log) = File::open(log) else { return Ok(()) };
+    match wal::damage_in(&mut BufReader::new(log)) {
+        Ok(Some(wal::Damage { frame, commits })) => {
+            Err(QueueError::Log { path: path.to_owned(), frame, commits })
+        }
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 fn no_checkpoint_at_close(db: &Connection, never: bool) -> rusqlite::Result<()> {

@@ -124,6 +124,12 @@ async fn random_pages_are_overwritten_and_no_start_fails_and_nothing_is_doubled(
         let queue = bench.dir().join("data/queue.db");
         let pages = (queue.metadata().unwrap().len() / PAGE).max(1);
         scribble(&queue, [dice.below(pages), dice.below(pages)]);
+        // Of the log the first half: damage at its end can't be told from a torn transaction.
+        if dice.below(2) == 0 {
+            let log = bench.dir().join("data/queue.db-wal");
+            let pages = log.metadata().map_or(0, |m| m.len()) / PAGE;
+            scribble(&log, [dice.below((pages / 2).max(1))]);
+        }
         bench.start_agent().unwrap();
         until_live(&bench, "recording", |s| s["meter"]["recorder"]["raw"].is_u64()).await;
         seconds(2.0).await;
@@ -134,6 +140,34 @@ async fn random_pages_are_overwritten_and_no_start_fails_and_nothing_is_doubled(
         let once: std::collections::BTreeSet<&String> = ids.iter().collect();
         assert_eq!(once.len(), ids.len(), "round {round} of seed {seed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_lost_what_was_committed_is_set_aside_with_its_queue_and_not_cut_in_silence() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.spray(4.0);
+    bench.wait_for_records(4, SOON).await.unwrap();
+    bench.kill_agent().unwrap();
+    let log = bench.dir().join("data/queue.db-wal");
+    let pages = log.metadata().unwrap().len() / PAGE;
+    scribble(&log, [pages / 2]);
+    let damaged = std::fs::read(&log).unwrap();
+    seconds(1.0).await;
+
+    bench.start_agent().unwrap();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 2, SOON).await.unwrap();
+    let aside = bench.dir().join("data/damaged-1");
+    assert_eq!(std::fs::read(aside.join("queue.db-wal")).unwrap(), damaged);
+    assert!(std::fs::read_to_string(aside.join("found.txt")).unwrap().contains("the log of"));
+    assert_eq!(readings(&bench)[0]["seq"], 1);
+    let tags: std::collections::BTreeSet<String> = bench
+        .records()
+        .iter()
+        .filter_map(|r| Some(r.text("Note")?.split_once('-')?.0.to_owned()))
+        .collect();
+    assert_eq!(tags.len(), 2, "what came after isn't taken for what was lost: {tags:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
