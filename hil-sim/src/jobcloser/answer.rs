@@ -7,14 +7,14 @@
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use jiff::Timestamp;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::behaviour::{Behaviour, ExpiredAs, ResultShape};
 use super::call::Call;
 use super::ledger::StoredRecord;
-use super::page::{FIELDS, Need};
+use super::page::{FIELDS, Kind, Need};
 use super::value;
 
 /// An answer before it is sent.
@@ -186,6 +186,18 @@ pub fn record(stored: &StoredRecord, behaviour: &Behaviour) -> Value {
     if behaviour.cut_decimals {
         shown.values_mut().for_each(cut);
     }
+    for field in FIELDS.iter().filter(|field| field.kind == Kind::Sensor) {
+        if let Some(value @ Value::Null) = shown.get_mut(field.name)
+            && behaviour.nulls_as_zero
+        {
+            *value = json!(0);
+        }
+    }
+    if behaviour.numbers_as_text {
+        for value in shown.values_mut().filter(|value| value.is_number()) {
+            *value = json!(value.to_string());
+        }
+    }
     Value::Object(shown)
 }
 
@@ -220,7 +232,10 @@ fn date(text: &str, behaviour: &Behaviour) -> String {
     let zone = behaviour
         .other_zone_offset_min
         .and_then(|minutes| Offset::from_seconds(minutes.checked_mul(60)?).ok());
-    let moved = match (zone, value::instant(text)) {
+    let shift = SignedDuration::from_mins(behaviour.shift_dates_min.into());
+    let shifted = value::instant(text).and_then(|instant| instant.checked_add(shift).ok());
+    let own = || value::offset(text).filter(|_| behaviour.shift_dates_min != 0);
+    let moved = match (zone.or_else(own), shifted) {
         (Some(offset), Some(instant)) => in_offset(instant, offset),
         _ => text.to_owned(),
     };

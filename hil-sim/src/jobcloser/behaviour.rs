@@ -24,6 +24,16 @@ pub struct Behaviour {
     pub return_notes: bool,
     /// Dates are answered as the same instant at this offset from UTC, in minutes.
     pub other_zone_offset_min: Option<i32>,
+    /// Dates are answered so many minutes later than they were sent.
+    pub shift_dates_min: i32,
+    /// Null is answered as 0.
+    pub nulls_as_zero: bool,
+    /// Numbers are answered as text.
+    pub numbers_as_text: bool,
+    /// `getall` goes by the job alone, whatever event is asked for.
+    pub ignore_event_filter: bool,
+    /// `delete` is answered with `Success` false, and nothing is deleted.
+    pub refuse_delete: bool,
     /// A body of `create` or `createbatch` above this many bytes is answered 413.
     pub max_batch_bytes: Option<u64>,
     /// A batch of more records than this is answered 413.
@@ -115,6 +125,11 @@ impl Default for Behaviour {
             cut_decimals: false,
             return_notes: false,
             other_zone_offset_min: None,
+            shift_dates_min: 0,
+            nulls_as_zero: false,
+            numbers_as_text: false,
+            ignore_event_filter: false,
+            refuse_delete: false,
             max_batch_bytes: None,
             max_batch_records: None,
             body_wrapper: String::new(),

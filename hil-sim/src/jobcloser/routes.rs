@@ -128,7 +128,8 @@ fn get_all(params: &Params, inner: &Inner) -> Work {
     ];
     let wanted = |stored: &&StoredRecord| {
         filters.iter().all(|(param, field)| {
-            params.get(*param).is_none_or(|id| stored.text(field) == Some(id.as_str()))
+            let ignored = *param == "eventId" && inner.behaviour.ignore_event_filter;
+            ignored || params.get(*param).is_none_or(|id| stored.text(field) == Some(id.as_str()))
         })
     };
     let found = inner.ledger.all().filter(wanted);
@@ -147,6 +148,9 @@ fn get(params: &Params, inner: &Inner) -> Work {
 }
 
 fn delete(params: &Params, inner: &Inner) -> Work {
+    if inner.behaviour.refuse_delete {
+        return Work::refused(200, "You do not have permission to delete this record");
+    }
     match params.get("id").and_then(|id| inner.ledger.get(id)) {
         Some(stored) => Work::good(Change::Delete(stored.id.clone()), Answer::success(Value::Null)),
         None => not_found(),

@@ -3,6 +3,8 @@
 //! Knows nothing of the calls and their parameters.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use serde_json::Value;
 
 use super::page::{DECIMALS, Kind, NOTE_CHARS};
@@ -83,6 +85,14 @@ pub fn instant(text: &str) -> Option<Timestamp> {
         return None;
     }
     text.parse().ok()
+}
+
+/// The offset of such a date.
+pub fn offset(text: &str) -> Option<Offset> {
+    let local = text.get(..19)?.parse::<DateTime>().ok()?;
+    let as_utc = Offset::UTC.to_timestamp(local).ok()?;
+    let ahead = as_utc.as_second() - instant(text)?.as_second();
+    Offset::from_seconds(ahead.try_into().ok()?).ok()
 }
 
 /// How many bytes a text in base64 stands for; at least one.
