@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod config;
+pub mod doctor;
 pub mod exit;
 pub mod gps;
 pub mod job;
@@ -53,6 +54,8 @@ enum Command {
     Config(ConfigFile),
     /// What the daemon is doing and what the queue holds
     Status(status::StatusArgs),
+    /// What the server does with what it is sent, by a test record
+    Doctor(doctor::DoctorArgs),
     /// The meter's bytes
     #[command(subcommand)]
     Meter(MeterCommand),
@@ -125,6 +128,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             Ok(Exit(code.map_err(Failure::output)?))
         }
         Command::Status(args) => status::run(&args, &mut out),
+        Command::Doctor(args) => doctor::run(&args, &mut out),
         Command::Meter(MeterCommand::Decode { profile, file }) => {
             let profile = crate::meter::load::installed(&profile).map_err(Failure::config)?;
             meter::decode(&profile, open(&file)?, out).map_err(Failure::decoding)?;

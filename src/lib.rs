@@ -33,6 +33,7 @@ pub mod failpoint;
 pub mod gps;
 pub mod health;
 pub mod jobcloser;
+pub mod learnt;
 pub mod link;
 pub mod meter;
 pub mod port;

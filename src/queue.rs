@@ -14,6 +14,7 @@ mod batch;
 mod carry;
 mod file;
 mod freeze;
+mod learnt;
 mod lock;
 mod meta;
 #[cfg(test)]

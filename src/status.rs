@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::learnt::Learnt;
 use crate::queue::{QueueError, Share, View};
 use crate::units::Microlitres;
 
@@ -47,11 +48,21 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("held_for", held_for),
         ("refused_jobs", json!(refused)),
         ("other_databases", json!(queue.others())),
+        ("learnt", learnt(queue.learnt()?)),
     ];
     if let Some(object) = all.as_object_mut() {
         object.extend(queue.map(|(name, value)| (name.to_owned(), value)));
     }
     Ok(all)
+}
+
+/// What a test record has shown, with what to know of it.
+fn learnt(learnt: Option<Learnt>) -> Value {
+    let mut facts = json!(learnt);
+    if let (Some(learnt), Some(object)) = (learnt, facts.as_object_mut()) {
+        object.insert("remarks".to_owned(), json!(learnt.remarks()));
+    }
+    facts
 }
 
 /// What the daemon says, and why the queue can't be shown with it.
@@ -83,6 +94,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
                       "unreadable": 0, "refused": 0 },
         "refused_jobs": [],
         "other_databases": others,
+        "learnt": null,
     })
 }
 

@@ -39,6 +39,8 @@ const SAMPLES: usize = 64;
 const FIXES: usize = 64;
 /// Hints to the drain that may wait; a hint that finds it full says what is already said.
 const HINTS: usize = 4;
+/// Test records that may wait; one more is refused, and its operator told so.
+const CANARIES: usize = 1;
 
 /// Starts every task. What is upstream waits in its channel for what is started later.
 pub async fn start(
@@ -64,6 +66,7 @@ pub async fn start(
     let (meter_tx, meter) = mpsc::channel(SAMPLES);
     let (fixes_tx, fixes) = mpsc::channel(FIXES);
     let (hints_tx, hints) = mpsc::channel(HINTS);
+    let (canaries_tx, canaries) = mpsc::channel(CANARIES);
     let link_up = Arc::new(Notify::new());
     let pulses = ["meter", "gps", "record", "drain", "control", "upkeep"]
         .map(|t| Pulse::new(t, clock.now()));
@@ -91,6 +94,7 @@ pub async fn start(
         config: config_rx.clone(),
         recorded,
         hints,
+        canaries,
         link_up: Arc::clone(&link_up),
         view: drain_view,
         clock: clock.clone(),
@@ -114,6 +118,7 @@ pub async fn start(
         config: config_rx,
         wanted: wanted_tx.clone(),
         hints: hints_tx,
+        canaries: canaries_tx,
         live,
         clock: clock.clone(),
         pulse: control_pulse,

@@ -168,7 +168,9 @@ impl From<ClientError> for Failure {
             err => err,
         };
         let exit = match &err {
-            ClientError::Down(_) | ClientError::Broken(_) | ClientError::Late => Exit::UNAVAILABLE,
+            ClientError::Down(_) | ClientError::Broken(_) | ClientError::Late(_) => {
+                Exit::UNAVAILABLE
+            }
             ClientError::Forbidden(_) => Exit::NO_PERMISSION,
             ClientError::Refused(_) => Exit::DATA,
             ClientError::Lock(LockError::File { path, source })

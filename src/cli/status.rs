@@ -69,10 +69,10 @@ fn look(config: &Config) -> Result<Value, Failure> {
                 format!("pid {pid} records, and nobody answers at {socket}; its log says why");
             not_answering(Some(pid), &why)
         }),
-        Err(err @ (ClientError::Broken(_) | ClientError::Late)) => {
+        Err(err @ (ClientError::Broken(_) | ClientError::Late(_))) => {
             let socket = config.status.socket.display();
             let why = match &err {
-                ClientError::Late => "the daemon has not answered in time".to_owned(),
+                ClientError::Late(_) => "the daemon has not answered in time".to_owned(),
                 err => chain(err),
             };
             Some(not_answering(holder(dir), &format!("{why}, at {socket}")))

@@ -24,6 +24,9 @@ pub fn apply(
         Command::Status => {
             Err(QueueError::Refused("only a running daemon has a live status".to_owned()))
         }
+        Command::Canary { .. } => {
+            Err(QueueError::Refused("only delivery sends a test record".to_owned()))
+        }
         Command::JobShow => stored(store, fixed),
         Command::JobUse { assignment } => {
             checked(assignment)?;

@@ -35,9 +35,9 @@ pub enum ClientError {
     /// It has not answered in time.
     #[error(
         "no answer within {} s; it may still be carried out: look again with `spraylog status`",
-        PATIENCE.as_secs()
+        .0.as_secs()
     )]
-    Late,
+    Late(Duration),
     /// The lock on the data directory wasn't taken.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -70,8 +70,9 @@ pub fn ask(command: &Command, config: &Config) -> Result<Value, ClientError> {
         std::io::ErrorKind::PermissionDenied => ClientError::Forbidden(path.display().to_string()),
         _ => ClientError::Down(path.display().to_string()),
     })?;
-    let said = talk(&mut stream, command).map_err(|err| match err.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Late,
+    let patience = patience(command, config);
+    let said = talk(&mut stream, command, patience).map_err(|err| match err.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Late(patience),
         _ => ClientError::Broken(err),
     });
     said.and_then(|answer| match answer {
@@ -80,8 +81,18 @@ pub fn ask(command: &Command, config: &Config) -> Result<Value, ClientError> {
     })
 }
 
-fn talk(stream: &mut UnixStream, command: &Command) -> std::io::Result<Answer> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+/// A test record takes a dozen calls, and waits for the batch before it.
+fn patience(command: &Command, config: &Config) -> Duration {
+    match command {
+        Command::Canary { .. } => {
+            PATIENCE + config.jobcloser.timeout * 12 + config.jobcloser.settle_after * 2
+        }
+        _ => PATIENCE,
+    }
+}
+
+fn talk(stream: &mut UnixStream, command: &Command, patience: Duration) -> std::io::Result<Answer> {
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::learnt::Order;
 use crate::queue::Selector;
 use crate::reading::Assignment;
 
@@ -27,6 +28,11 @@ pub enum Command {
         which: Selector,
         /// The job.
         assignment: Assignment,
+    },
+    /// Send a test record, read it back, delete it.
+    Canary {
+        /// Whose, and where.
+        order: Order,
     },
     /// Make rejected and held readings ready again.
     RecordsRetry {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
@@ -20,6 +20,7 @@ use crate::cause::chain;
 use crate::clock::source::Clock;
 use crate::config::Config;
 use crate::delivery::Hint;
+use crate::learnt::{Order, Told};
 use crate::progress::Pulse;
 use crate::queue::Queue;
 use crate::status::Live;
@@ -59,6 +60,9 @@ pub struct ControlParts {
     pub wanted: watch::Sender<Wanted>,
     /// Where delivery is told to look again.
     pub hints: mpsc::Sender<Hint>,
+    /// Where delivery is asked for a test record; each brings where to tell what became of
+    /// it.
+    pub canaries: mpsc::Sender<(Order, oneshot::Sender<Told>)>,
     /// Everything `status` shows.
     pub live: Live,
     /// The board's clocks.
@@ -211,6 +215,9 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
     if command == Command::Status {
         return Answer::Ok(parts.live.snapshot());
     }
+    if let Command::Canary { order } = command {
+        return canary(order, parts).await;
+    }
     let (asked, config, wanted) = (command.clone(), parts.config.clone(), parts.wanted.clone());
     let done = parts
         .queue
@@ -238,6 +245,22 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
             Answer::Ok(said)
         }
         Err(err) => Answer::Error(chain(&err)),
+    }
+}
+
+/// A test record, by the delivery: one request is in flight at a time.
+async fn canary(order: Order, parts: &ControlParts) -> Answer {
+    let at = order.at.or_else(|| parts.live.record.borrow().recorder.as_ref()?.place);
+    let (reply, told) = oneshot::channel();
+    if parts.canaries.try_send((Order { at, ..order }, reply)).is_err() {
+        return Answer::Error("another test record is under way; try again later".to_owned());
+    }
+    match told.await {
+        Ok(told) => serde_json::to_value(told).map_or_else(
+            |err| Answer::Error(format!("what became of it can't be told: {err}")),
+            Answer::Ok,
+        ),
+        Err(_) => Answer::Error("delivery has stopped; the log says what was sent".to_owned()),
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Recogniser {
     pub zone: TimeZone,
     /// This database's tag, for answers with notes.
     pub tag: String,
+    /// An answer without an offset means UTC: a test record has shown it.
+    pub plain_is_utc: bool,
 }
 
 impl Recogniser {
@@ -115,7 +117,11 @@ mod tests {
     }
 
     fn ours() -> Recogniser {
-        Recogniser { zone: TimeZone::get("America/Chicago").unwrap(), tag: "ab3k9".to_owned() }
+        Recogniser {
+            zone: TimeZone::get("America/Chicago").unwrap(),
+            tag: "ab3k9".to_owned(),
+            plain_is_utc: false,
+        }
     }
 
     /// 2027-05-02T10:16:42Z.
@@ -133,6 +139,19 @@ mod tests {
             let found = ours().reconcile(&list, &[frozen(7, NOON_S, 200)], &[]);
             assert_eq!(found.present, [(Seq(7), Some("x1".to_owned()))], "{date}");
         }
+    }
+
+    #[test]
+    fn a_plain_date_is_utc_where_a_test_record_has_shown_it_and_then_nothing_else() {
+        let utc = Recogniser { plain_is_utc: true, ..ours() };
+        let doubted = [frozen(7, NOON_S, 200)];
+        let present = |who: &Recogniser, date: &str| {
+            who.reconcile(&list(&row("x1", date, 200, "")), &doubted, &[]).present.len()
+        };
+        assert_eq!(present(&utc, "2027-05-02T10:16:42"), 1);
+        assert_eq!(present(&ours(), "2027-05-02T10:16:42"), 0);
+        assert_eq!(present(&utc, "2027-05-02T05:16:42"), 0);
+        assert_eq!(present(&utc, "2027-05-02T05:16:42-05:00"), 1);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The delivery task: asks the machine what to do, does it, tells it what came of it.
 //! One request is in flight at a time.
 
-mod connect;
+mod canary;
+pub(super) mod connect;
 mod written;
 
 use std::future::Future;
@@ -13,6 +14,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use canary::Asked;
+
 use super::machine::{DrainView, Machine, SignInOutcome, Step, Trouble};
 use super::reconcile::{PROOF, Recogniser};
 use crate::clock::source::Clock;
@@ -22,6 +25,7 @@ use crate::failpoint;
 use crate::jobcloser::client::{Client, Login, Now, SignIn};
 use crate::jobcloser::verdict::{Exchange, verdict};
 use crate::jobcloser::wire;
+use crate::learnt::Learnt;
 use crate::progress::Pulse;
 use crate::queue::{Batch, Queue, QueueError};
 use crate::reading::Seq;
@@ -53,6 +57,8 @@ pub struct DrainParts {
     pub recorded: watch::Receiver<Seq>,
     /// News from the control door.
     pub hints: mpsc::Receiver<Hint>,
+    /// Test records that an operator asks for.
+    pub canaries: mpsc::Receiver<Asked>,
     /// News of the network.
     pub link_up: Arc<Notify>,
     /// For `status`.
@@ -72,6 +78,10 @@ pub struct Drain {
     base_url: String,
     machine: Machine,
     recogniser: Recogniser,
+    /// What a test record has shown, of whatever server.
+    learnt: Option<Learnt>,
+    /// A test record that is asked for.
+    asked: Option<Asked>,
     told: Option<Trouble>,
     /// When the credentials' files are looked at again.
     next_look: Instant,
@@ -83,14 +93,14 @@ impl Drain {
     /// # Errors
     /// Where what was left in doubt can't be read from the queue.
     pub async fn new(parts: DrainParts, now: Now) -> Result<Self, DrainError> {
-        let (left, tag) = parts
+        let (left, tag, learnt) = parts
             .queue
-            .call(|store| Ok((store.open_attempts()?, store.tag().to_owned())))
+            .call(|store| Ok((store.open_attempts()?, store.tag().to_owned(), store.learnt()?)))
             .await
             .map_err(DrainError::Queue)?;
         let config = parts.config.borrow().clone();
         let machine = Machine::new(&config, left, Instant::now());
-        let recogniser = Recogniser { zone: connect::zone(&config), tag };
+        let recogniser = Recogniser { zone: connect::zone(&config), tag, plain_is_utc: false };
         let mut drain = Self {
             parts,
             now,
@@ -99,9 +109,12 @@ impl Drain {
             base_url: String::new(),
             machine,
             recogniser,
+            learnt: None,
+            asked: None,
             told: None,
             next_look: Instant::now() + LOOK_EVERY,
         };
+        drain.learn(learnt);
         drain.connect(&config);
         Ok(drain)
     }
@@ -115,6 +128,11 @@ impl Drain {
             self.parts.pulse.beat(self.parts.clock.now());
             self.news();
             self.tell();
+            if let Some(asked) = self.asked.take() {
+                // A queue that failed shows itself at the next step; it is told there.
+                let _ = self.canary(asked, &mut stop).await;
+                continue;
+            }
             // Without a client the machine isn't asked: what it hands out would be lost.
             let step = match self.client {
                 Some(_) => self.machine.next(Instant::now()),
@@ -154,6 +172,7 @@ impl Drain {
             Ok(()) = self.parts.recorded.changed() => {}
             Ok(()) = self.parts.config.changed() => self.reconfigure(),
             Some(hint) = self.parts.hints.recv() => self.hear(hint),
+            Some(asked) = self.parts.canaries.recv() => self.asked = Some(asked),
             () = self.parts.link_up.notified() => self.machine.hint(),
         }
     }
@@ -166,6 +185,9 @@ impl Drain {
         }
         while let Ok(hint) = self.parts.hints.try_recv() {
             self.hear(hint);
+        }
+        if self.asked.is_none() {
+            self.asked = self.parts.canaries.try_recv().ok();
         }
         if Instant::now() >= self.next_look {
             self.next_look = Instant::now() + LOOK_EVERY;

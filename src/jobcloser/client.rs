@@ -10,6 +10,7 @@
 //! here is logged but counts, and the libraries' own targets ([`QUIET_TARGETS`]) are to
 //! be off.
 
+mod ask;
 mod cookies;
 mod failure;
 mod frozen;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, Response, Url};
 
+pub use self::ask::Ask;
 pub use self::session::{Login, SignIn, SignInFailed};
 
 use self::cookies::Cookies;

@@ -12,6 +12,8 @@ pub mod key {
     pub const PICK: &str = "pick";
     /// Where the counting goes on while there is no reading yet.
     pub const POSITION: &str = "position";
+    /// What a test record has shown of the server, as JSON.
+    pub const LEARNT: &str = "learnt";
     /// The highest sequence number that pruning has taken out.
     pub const LAST_SEQ: &str = "last_seq";
     /// The day of the last pruning, in days since 1970, and how many rows went on it.

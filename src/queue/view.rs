@@ -12,9 +12,10 @@ use super::balance::{Balance, audit, draw};
 use super::file::others_beside;
 use super::freeze::problem;
 use super::unreadable::{detail, read_any};
-use super::{Doing, QueueError, schema, store};
+use super::{Doing, QueueError, learnt, schema, store};
 use crate::clock::resolve::resolve;
 use crate::clock::{BootInstant, UtcMs};
+use crate::learnt::Learnt;
 use crate::reading::{Assignment, Flags, Hold, Origin, Place, Seq, State};
 use crate::units::Microlitres;
 
@@ -213,6 +214,14 @@ impl View {
     /// Where the row can't be read.
     pub fn pick(&self) -> Result<Option<Assignment>, QueueError> {
         store::pick(&self.db)
+    }
+
+    /// What a test record has shown of the server, as [`super::Store::learnt`].
+    ///
+    /// # Errors
+    /// Where the row can't be read.
+    pub fn learnt(&self) -> Result<Option<Learnt>, QueueError> {
+        learnt::learnt(&self.db)
     }
 
     /// The assignment of the open span.

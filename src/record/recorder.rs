@@ -167,6 +167,11 @@ impl Recorder {
             calibration_waits: self.metering.calibration_waits(),
             fix: self.places.state(now, self.rules.fix_stale_ms),
             fix_age_ms: self.places.age_ms(now),
+            place: self
+                .places
+                .spot(now, self.rules.fix_stale_ms)
+                .filter(|spot| !spot.reused)
+                .map(|spot| spot.place),
             tally: Tally {
                 late_fixes_dropped: self.places.late(),
                 withheld: self.withheld,

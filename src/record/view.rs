@@ -11,6 +11,7 @@ use super::place::FixState;
 use crate::gps;
 use crate::health::Health;
 use crate::meter::ascii;
+use crate::reading::Place;
 
 /// The recorder as of a moment. Counters are since the agent's start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +44,9 @@ pub struct View {
     pub fix: FixState,
     /// Milliseconds since the last accepted fix.
     pub fix_age_ms: Option<i64>,
+    /// Where, while the fix is fresh; not for `status`.
+    #[serde(skip)]
+    pub place: Option<Place>,
     /// What happened, and what was dropped.
     #[serde(flatten)]
     pub tally: Tally,

@@ -54,6 +54,7 @@ fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
         clock(out, &s["clock"])?;
         job(out, &s["job"])?;
         server(out, &s["server"])?;
+        learnt(out, &s["learnt"], &s["server"]["url"])?;
     }
     writeln!(out)?;
     match s["queue_problem"].as_str() {
@@ -204,6 +205,18 @@ fn server(out: &mut String, s: &Value) -> std::fmt::Result {
             None => write!(out, "sent, and not answered; asked about")?,
         }
         writeln!(out, " in {} s", doubt["next_question_s"])?;
+    }
+    Ok(())
+}
+
+/// What a test record has shown of this server; of another it is worth nothing.
+fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
+    let Some(base_url) = l["base_url"].as_str() else { return Ok(()) };
+    if url.as_str().is_some_and(|url| url != base_url) {
+        return writeln!(out, "          what was learnt of {base_url} is void: another server");
+    }
+    for remark in lines(&l["remarks"]) {
+        writeln!(out, "          {remark}")?;
     }
     Ok(())
 }

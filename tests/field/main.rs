@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
 mod bench;
+mod canary;
 mod cli;
 mod counts;
 mod crash;

@@ -46,6 +46,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("delivery", Words),
     ("failpoint", Words),
     ("health", Words),
+    ("learnt", Words),
     ("progress", Words),
     ("reading::*", Words),
     ("stop", Words),
@@ -56,6 +57,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("clock::resolve", Pure),
     ("clock::weeks", Pure),
     ("drain", Door),
+    ("drain::canary::*", Pure),
     ("drain::isolate", Pure),
     ("drain::machine::*", Pure),
     ("drain::reconcile::*", Pure),
@@ -101,7 +103,9 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("control::client", Flow("control", CONTROL)),
     ("control::command", Flow("control", CONTROL)),
     ("control::server", Flow("control", CONTROL)),
+    ("drain::alone", Flow("drain", DRAIN)),
     ("drain::task::*", Flow("drain", DRAIN)),
+    ("drain::trial", Flow("drain", DRAIN)),
     ("record::gps_source", Flow("record", RECORD)),
     ("record::keep", Flow("record", RECORD)),
     ("record::meter_source", Flow("record", RECORD)),
@@ -118,6 +122,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("cli", Outside(CLI)),
     ("cli::check", Outside(CLI)),
     ("cli::config", Outside(CLI)),
+    ("cli::doctor", Outside(CLI)),
     ("cli::exit", Outside(CLI)),
     ("cli::gps", Outside(CLI)),
     ("cli::job", Outside(CLI)),
@@ -138,12 +143,14 @@ const RECORD: &[&str] = &["port", "queue::*", "clock::source"];
 const STATUS: &[&str] = &["queue", "queue::view", "queue::balance", "clock::source"];
 
 /// The rooms of the command line itself; the configuration's files and a profile's; the
-/// queue but for what writes in it; the client of the control socket; JobCloser; and
+/// queue but for what writes in it; the client of the control socket; the one test record
+/// that delivery sends for a command while no daemon runs; JobCloser; and
 /// `status`, whose text and JSON are shown without a daemon too.
 const CLI: &[&str] = &[
     "cli",
     "cli::check",
     "cli::config",
+    "cli::doctor",
     "cli::exit",
     "cli::gps",
     "cli::job",
@@ -164,6 +171,7 @@ const CLI: &[&str] = &[
     "control",
     "control::client",
     "control::command",
+    "drain::alone",
     "jobcloser::client",
     "status",
     "status::text",

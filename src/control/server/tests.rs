@@ -34,9 +34,9 @@ fn parts() -> (ControlParts, JoinHandle<()>) {
         pulses: Vec::new(),
         clock: clock.clone(),
     };
-    let hints = mpsc::channel(1).0;
+    let (hints, canaries) = (mpsc::channel(1).0, mpsc::channel(1).0);
     let pulse = Pulse::new("control", clock.now());
-    (ControlParts { queue, config, wanted, hints, live, clock, pulse }, thread)
+    (ControlParts { queue, config, wanted, hints, canaries, live, clock, pulse }, thread)
 }
 
 #[tokio::test(start_paused = true)]

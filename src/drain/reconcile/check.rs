@@ -129,7 +129,7 @@ mod tests {
 
     fn checked(many: i64, rows: impl IntoIterator<Item = Stored>) -> Checked {
         let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
-        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned() };
+        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned(), plain_is_utc: false };
         let mut check = how.check(key, placed(many));
         rows.into_iter().for_each(|row| check.take(row));
         check.checked()
@@ -160,7 +160,7 @@ mod tests {
     fn a_list_by_date_that_is_cut_does_not_lose_what_was_sent_between() {
         // The last batch was sprayed first: it was assigned late.
         let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
-        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned() };
+        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned(), plain_is_utc: false };
         let mut late = placed(24);
         late.iter_mut().skip(20).for_each(|p| p.frozen.utc_s -= 500);
         let mut check = how.check(key, late);

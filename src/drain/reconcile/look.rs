@@ -181,9 +181,11 @@ impl Look {
     }
 
     fn fits(&self, meter: &str, raw: i64, when: When) -> Fits {
-        let offsets = self.index.offsets.iter().filter_map(|min| offset(*min));
+        let utc = self.how.plain_is_utc;
+        let zone = if utc { &TimeZone::UTC } else { &self.how.zone };
+        let offsets = self.index.offsets.iter().filter(|_| !utc).filter_map(|min| offset(*min));
         let mut fits = Fits { by_key: Vec::new(), but_for_meter: Vec::new() };
-        for second in when.seconds(&self.how.zone, offsets) {
+        for second in when.seconds(zone, offsets) {
             for at in self.index.by_key.get(&(raw, second)).into_iter().flatten().copied() {
                 match self.ours.get(at) {
                     Some(sought) if !self.is_time(when, &sought.reading) => {}
@@ -213,6 +215,9 @@ impl Look {
     /// Without an offset, the answer means the zone that the record was written in, which
     /// may not be the one that is configured now.
     fn is_time(&self, when: When, reading: &Frozen) -> bool {
+        if self.how.plain_is_utc {
+            return when.is(reading.utc_s, &TimeZone::UTC);
+        }
         let written = offset(reading.offset_min).map(TimeZone::fixed);
         when.is(reading.utc_s, &self.how.zone)
             || written.is_some_and(|zone| when.is(reading.utc_s, &zone))

@@ -18,6 +18,7 @@ impl Drain {
     pub(super) fn reconfigure(&mut self) {
         let config = self.parts.config.borrow_and_update().clone();
         self.recogniser.zone = zone(&config);
+        self.learn(self.learnt.clone());
         self.machine.reconfigure(&config);
         self.connect_anew(&config);
     }
@@ -80,7 +81,7 @@ pub(super) fn signed_in(outcome: &SignIn, now: Option<UtcMs>) -> SignInOutcome {
     }
 }
 
-fn read_login(config: &Config) -> Result<Option<Login>, String> {
+pub(in crate::drain) fn read_login(config: &Config) -> Result<Option<Login>, String> {
     let systemd = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
     let server = &config.jobcloser;
     // systemd's are copies, made when the service starts.
@@ -107,7 +108,7 @@ fn read_login(config: &Config) -> Result<Option<Login>, String> {
     }
 }
 
-pub(super) fn zone(config: &Config) -> jiff::tz::TimeZone {
+pub(in crate::drain) fn zone(config: &Config) -> jiff::tz::TimeZone {
     // `check` has refused a zone that the bundled database doesn't know.
     wire::zone(&config.device.timezone).unwrap_or(jiff::tz::TimeZone::UTC)
 }
