@@ -106,10 +106,11 @@ pub struct Learnt {
     pub nulls: Nulls,
     /// Whether numbers come back as text.
     pub numbers_as_text: bool,
-    /// Whether `getall` with another event leaves the record out.
-    pub event_filter: bool,
-    /// Whether `getall` without an event has it too.
-    pub by_job_alone: bool,
+    /// Whether `getall` with another event leaves the record out; `None` where that wasn't
+    /// answered.
+    pub event_filter: Option<bool>,
+    /// Whether `getall` without an event has it too; `None` where that wasn't answered.
+    pub by_job_alone: Option<bool>,
     /// Whether it could be deleted.
     pub deletes: bool,
 }
@@ -176,7 +177,7 @@ impl Learnt {
         };
         say(
             self.nulls == Nulls::Refused,
-            "null is refused: set [record.stand_in] for every sensor that the meter lacks",
+            "null is refused: set [record.stand_in] for every sensor that the meter lacks, then test again",
         );
         say(
             self.nulls == Nulls::Zero,
@@ -197,7 +198,10 @@ impl Learnt {
             self.dates == Dates::Unreadable && !self.notes,
             "dates can't be read back: what is in doubt can't be settled",
         );
-        say(!self.event_filter, "the list of one event has other events' records too");
+        say(
+            self.event_filter == Some(false),
+            "the list of one event has other events' records too",
+        );
         say(!self.deletes, "records can't be deleted");
         if let Dates::Shifted(minutes) = self.dates {
             said.push(format!(

@@ -131,8 +131,12 @@ fn text(told: &Told) -> String {
     let mut lines = vec![format!("{grade}  {}", told.said)];
     lines.extend(told.fields.iter().map(field));
     if let Some(learnt) = &told.learnt {
-        let yes = |is: bool| if is { "yes" } else { "no" };
-        lines.push(format!("  ids in the answer to a batch: {}", yes(learnt.ids)));
+        let yes = |is: Option<bool>| match is {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "not known",
+        };
+        lines.push(format!("  ids in the answer to a batch: {}", yes(Some(learnt.ids))));
         lines.push(format!("  dates: {}", word(&json!(learnt.dates))));
         lines.push(format!("  nulls: {}", word(&json!(learnt.nulls))));
         lines.push(format!("  lists of one event only: {}", yes(learnt.event_filter)));

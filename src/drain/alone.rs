@@ -41,15 +41,15 @@ pub enum AloneError {
 /// Where the data directory can't be had. What happened to the record is told, whatever
 /// it was.
 pub fn test_alone(config: &Config, order: &Order) -> Result<Told, AloneError> {
+    let Some(place) = order.at else {
+        return Ok(not_sent("no position while the daemon is down: say where with --at LAT,LON"));
+    };
     let _lock = DirLock::take(&config.device.data_dir)?;
     let clock = Clock::system()?;
     let file = file_in(&config.device.data_dir);
     let opened = Store::open(&file, clock.boot());
     give_to_owner(&file);
     let mut store = opened?;
-    let Some(place) = order.at else {
-        return Ok(not_sent("no position while the daemon is down: say where with --at LAT,LON"));
-    };
     let Some(now) = time(config, &clock, &store) else {
         return Ok(not_sent(
             "no time: the system clock isn't synchronised, and a record's time is never made up",

@@ -33,3 +33,38 @@ pub(super) fn learnt(db: &Connection) -> Result<Option<Learnt>, QueueError> {
     let kept = meta::get(db, meta::key::LEARNT)?;
     Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learnt::{Dates, Decimals, Nulls};
+    use crate::queue::append::tests::store;
+
+    #[test]
+    fn what_was_learnt_last_is_kept_and_what_cannot_be_read_is_nothing() {
+        let mut store = store();
+        assert_eq!(store.learnt().unwrap(), None);
+        let first = Learnt {
+            at: "2026-11-25T12:00:00Z".to_owned(),
+            base_url: "https://jobcloser.com".to_owned(),
+            ids: true,
+            notes: false,
+            device_name: false,
+            calibration_factor: false,
+            dates: Dates::Shifted(-60),
+            decimals: Decimals::Cut,
+            nulls: Nulls::Kept,
+            numbers_as_text: false,
+            event_filter: Some(true),
+            by_job_alone: None,
+            deletes: true,
+        };
+        store.set_learnt(&first).unwrap();
+        assert_eq!(store.learnt().unwrap(), Some(first.clone()));
+        let then = Learnt { notes: true, ..first };
+        store.set_learnt(&then).unwrap();
+        assert_eq!(store.learnt().unwrap(), Some(then));
+        meta::set(&store.db, meta::key::LEARNT, "{}").unwrap();
+        assert_eq!(store.learnt().unwrap(), None);
+    }
+}

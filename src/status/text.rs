@@ -357,6 +357,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_learnt_is_shown_for_the_server_that_it_is_of() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["server"]["url"] = "https://a".into();
+        snapshot["learnt"] = json!({ "base_url": "https://a", "remarks": ["decimals are cut"] });
+        assert!(text(&snapshot).contains("          decimals are cut\n"));
+        snapshot["server"]["url"] = "https://b".into();
+        let said = text(&snapshot);
+        assert!(!said.contains("decimals") && said.contains("https://a is void"), "{said}");
+    }
+
+    #[test]
     fn a_refused_job_is_shown_with_the_servers_words() {
         let mut snapshot = nothing_yet(&[]);
         snapshot["refused_jobs"] = json!([

@@ -342,6 +342,21 @@ mod tests {
     }
 
     #[test]
+    fn a_shifted_date_keeps_its_offset_and_is_another_instant() {
+        let value = shown(Behaviour { shift_dates_min: 60, ..Behaviour::default() });
+        assert_eq!(value["ApplicationDate"], "2026-11-01T02:30:05-05:00");
+    }
+
+    #[test]
+    fn a_null_is_answered_as_zero_and_a_number_as_text() {
+        let value = shown(Behaviour { nulls_as_zero: true, ..Behaviour::default() });
+        assert_eq!((&value["TemperatureOfFluid"], &value["JobItemId"]), (&json!(0), &Value::Null));
+        let value = shown(Behaviour { numbers_as_text: true, ..Behaviour::default() });
+        assert_eq!(value["MeterCurrentRate"], "4.75");
+        assert_eq!(value["TemperatureOfFluid"], Value::Null);
+    }
+
+    #[test]
     fn decimals_are_cut_towards_zero_and_the_rest_stays() {
         let value = shown(Behaviour { cut_decimals: true, ..Behaviour::default() });
         assert_eq!(value["MeterCurrentRate"].as_i64(), Some(4));

@@ -26,10 +26,10 @@ pub struct Facts {
     pub base_url: String,
     /// The answer to the batch told an id.
     pub ids: bool,
-    /// A question for another event left the record out.
-    pub event_filter: bool,
-    /// A question without an event had it.
-    pub by_job_alone: bool,
+    /// A question for another event left the record out; `None` without an answer.
+    pub event_filter: Option<bool>,
+    /// A question without an event had it; `None` without an answer.
+    pub by_job_alone: Option<bool>,
     /// It was deleted.
     pub deletes: bool,
 }

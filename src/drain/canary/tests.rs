@@ -55,8 +55,8 @@ fn learnt(row: &Row) -> Learnt {
         at: "2027-05-02T10:16:42Z".to_owned(),
         base_url: "https://jobcloser.com".to_owned(),
         ids: true,
-        event_filter: true,
-        by_job_alone: true,
+        event_filter: Some(true),
+        by_job_alone: Some(true),
         deletes: true,
     };
     learn(&canary(), &compare(&canary(), row), facts)

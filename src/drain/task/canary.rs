@@ -44,6 +44,7 @@ impl Drain {
     }
 
     async fn try_canary(&mut self, order: &Order, stop: &mut Stop) -> Told {
+        self.look_at_credentials();
         // What the server was promised holds for a test record too.
         if let Some(trouble @ (Trouble::Password | Trouble::TooOften | Trouble::NoClient(_))) =
             self.machine.trouble()
