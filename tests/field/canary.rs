@@ -211,6 +211,26 @@ async fn without_a_time_a_place_or_a_yes_nothing_is_sent() {
     assert!(asked(&bench, "createbatch").is_empty());
 }
 
+/// More tries may lock the account: a test record makes none that delivery wouldn't.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_refused_is_not_tried_again_for_a_test_record() {
+    let mut bench = Bench::start(BenchOptions { start_agent: false, ..options() }).await.unwrap();
+    bench.server().set_behaviour(Behaviour { reject_sign_in: true, ..Behaviour::default() });
+    bench.start_agent().unwrap();
+    until_live(&bench, "a refused password", |s| {
+        s["server"]["delivery"]["trouble"].as_str().is_some_and(|t| t.contains("password"))
+    })
+    .await;
+    let before = asked(&bench, "signin").len();
+    let output = tried(&bench, &AT);
+    let said = told(&output);
+    assert_eq!((output.status.code(), &said["ended"]), (Some(69), &json!("not_sent")));
+    assert!(said["said"].as_str().unwrap().contains("password"), "{said:#}");
+    assert_eq!(asked(&bench, "signin").len(), before);
+    assert!(asked(&bench, "createbatch").is_empty());
+    nothing_secret(&bench, &output);
+}
+
 /// Such a server's dates say five hours more, as if in the rig's zone: until that is known,
 /// what is in doubt can't be recognised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
