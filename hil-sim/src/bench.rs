@@ -35,6 +35,7 @@ use tempfile::TempDir;
 use toml::Table;
 
 use crate::agent::{self, Agent, AgentError, AgentPorts};
+use crate::disk::{Cut, Disk, DiskError};
 use crate::jobcloser::{Options, Server, StartError};
 use crate::outlet::OutletError;
 use crate::rig::{Rig, RigError, RigSetup};
@@ -70,6 +71,9 @@ pub enum BenchError {
     /// The agent.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// The disk under its data.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// What a scenario says of the server's switches.
     #[error("can't set the server's switches")]
     Behaviour {
@@ -98,6 +102,7 @@ pub struct Bench {
     base_config: Table,
     shown_seq: Option<i64>,
     mishaps: Vec<String>,
+    disk: Option<Disk>,
     dir: Option<TempDir>,
     dir_path: PathBuf,
 }
@@ -115,6 +120,7 @@ impl Bench {
             .tempdir()
             .map_err(|source| BenchError::Dir { source })?;
         let dir_path = dir.path().to_owned();
+        let disk = options.disk.then(|| disk_under(&dir_path)).transpose()?;
         let server = Server::start(options.server.clone()).await?;
         let rig = Rig::start(RigSetup {
             link_dir: dir_path.join("ports"),
@@ -147,6 +153,7 @@ impl Bench {
             base_config,
             shown_seq: None,
             mishaps: Vec::new(),
+            disk,
             dir: Some(dir),
             dir_path,
         };
@@ -179,6 +186,27 @@ impl Bench {
     /// The agent, to set its environment.
     pub fn agent_mut(&mut self) -> &mut Agent {
         &mut self.agent
+    }
+
+    /// The disk under the agent's data, where the options asked for one.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// The power goes and is back: the disk stops, the agent dies, and the disk holds what
+    /// had been flushed. Without a disk of its own the agent is only killed.
+    ///
+    /// # Errors
+    /// Where the agent can't be signalled, or the disk not be mounted again.
+    pub fn cut_power(&mut self, cut: Cut) -> Result<(), BenchError> {
+        if let Some(disk) = &self.disk {
+            disk.stop();
+        }
+        self.kill_agent()?;
+        match &mut self.disk {
+            Some(disk) => Ok(disk.come_back(cut)?),
+            None => Ok(()),
+        }
     }
 
     /// Where configuration, queue and log of the agent are.
@@ -310,4 +338,10 @@ impl Bench {
             self.mishaps.push(format!("the agent ended by itself: {status}"));
         }
     }
+}
+
+fn disk_under(dir: &Path) -> Result<Disk, BenchError> {
+    let data = dir.join("data");
+    std::fs::create_dir(&data).map_err(|source| BenchError::Dir { source })?;
+    Ok(Disk::mount(&data)?)
 }

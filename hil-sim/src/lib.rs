@@ -18,6 +18,7 @@
 //! | [`truth`] | what they really did |
 //! | [`jobcloser`] | the server |
 //! | [`agent`] | the agent as a process |
+//! | [`disk`] | a disk that loses what was not flushed |
 //! | [`bench`] | all three together: what field tests are written with |
 //! | [`judge`] | whether the server holds what the rig did |
 //! | [`scenario`], [`run`], [`replay`], [`cli`] | timelines, and the commands of the binary |
@@ -27,6 +28,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod dice;
+pub mod disk;
 pub mod gps;
 pub mod jobcloser;
 pub mod judge;

@@ -29,6 +29,8 @@ mod jobs;
 mod load;
 mod look;
 mod ports;
+mod power;
+mod road;
 mod stop;
 mod unplug;
 mod waking;

@@ -33,6 +33,9 @@ pub struct BenchOptions {
     pub server: Options,
     /// Of everything that is thrown.
     pub seed: u64,
+    /// Whether the agent's data lies on a [disk](crate::disk) of its own, which loses what
+    /// was not flushed.
+    pub disk: bool,
     /// Leave the agent's directory behind.
     pub keep: bool,
 }
@@ -51,6 +54,7 @@ impl BenchOptions {
             gps_port: None,
             server: Options::default(),
             seed: 1,
+            disk: false,
             keep: false,
         }
     }
