@@ -5,18 +5,22 @@
 //!        ─► links, control, watchdog, upkeep ─► queue
 //! ```
 
+mod damage;
 mod ground;
 mod reload;
 mod tasks;
 mod wire;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tracing::{info, warn};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
 
+use crate::cause::chain;
 use crate::clock::source::ClockError;
 use crate::config::last_good::Start;
 use crate::drain::DrainError;
@@ -69,6 +73,9 @@ pub enum AgentError {
         #[source]
         source: std::io::Error,
     },
+    /// The queue was found damaged while it was in use.
+    #[error("the queue is damaged: {0}")]
+    Damaged(String),
     /// A task ended that nobody asked to.
     #[error("the {0} task ended by itself")]
     Ended(&'static str),
@@ -91,23 +98,61 @@ impl AgentError {
     }
 }
 
-/// Runs until a signal says stop, or a task fails.
+/// A queue that is damaged again this soon is the disk's doing: then the next one waits, so
+/// that it isn't filled with damaged ones. Shorter than the watchdog's patience.
+const SOON_AGAIN: Duration = Duration::from_secs(30);
+
+/// Runs until a signal says stop, or a task fails. Where the queue turns out to be damaged
+/// it begins anew with a fresh one, and with the configuration as `reread` finds it.
 ///
 /// # Errors
 /// What kept it from beginning, or what ended it; everything that was recorded is in the
 /// queue either way.
 pub async fn run(
-    start: Start,
+    mut start: Start,
+    reread: impl Fn() -> Option<Start>,
     config_path: Option<PathBuf>,
     set_log_level: SetLogLevel,
 ) -> Result<(), AgentError> {
     let mut signals = Signals::listen()
         .map_err(|source| AgentError::System { what: "signal handlers", source })?;
-    let ground = ground::lay(&start)?;
-    let mut running = wire::start(&start, config_path, set_log_level, ground).await?;
+    let set_log_level: Arc<SetLogLevel> = Arc::new(set_log_level);
+    let mut before: Option<Instant> = None;
+    loop {
+        let level = Arc::clone(&set_log_level);
+        let level: SetLogLevel = Box::new(move |to| level(to));
+        let found = match run_once(&start, config_path.clone(), level, &mut signals).await {
+            Err(err) if damage::found_by(&err) => chain(&err),
+            ended => return ended,
+        };
+        damage::set_aside(&start.loaded.config.device.data_dir, &found)?;
+        let now = Instant::now();
+        let wait = before.map_or(Duration::ZERO, |last| SOON_AGAIN.saturating_sub(now - last));
+        if !wait.is_zero() {
+            error!(wait_s = wait.as_secs(), "the queue is damaged again at once; check the disk");
+        }
+        if damage::stopped_within(wait, &mut signals).await {
+            return Ok(());
+        }
+        before = Some(now);
+        start = reread().unwrap_or(start);
+    }
+}
+
+async fn run_once(
+    start: &Start,
+    config_path: Option<PathBuf>,
+    set_log_level: SetLogLevel,
+    signals: &mut Signals,
+) -> Result<(), AgentError> {
+    let ground = ground::lay(start)?;
+    let mut running = wire::start(start, config_path, set_log_level, ground).await?;
     systemd::ready();
-    let outcome = running.until_asked(&mut signals).await;
-    systemd::stopping();
+    let outcome = running.until_asked(signals).await;
+    // One that begins anew isn't stopping.
+    if !outcome.as_ref().is_err_and(damage::found_by) {
+        systemd::stopping();
+    }
     info!("stopping");
     running.stop().await;
     outcome
@@ -122,12 +167,15 @@ struct Running {
     drain: Stopper,
     rest: Stopper,
     queue: JoinHandle<()>,
+    /// What was found, once the queue is damaged.
+    damaged: watch::Receiver<Option<String>>,
     _lock: DirLock,
 }
 
 impl Running {
     /// Serves signals until one says stop, or until a task ends, which none should.
     async fn until_asked(&mut self, signals: &mut Signals) -> Result<(), AgentError> {
+        let mut damaged = self.damaged.clone();
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
@@ -138,6 +186,9 @@ impl Running {
                     },
                 },
                 failed = self.tasks.first_end() => return Err(failed),
+                Ok(found) = damaged.wait_for(Option::is_some) => {
+                    return Err(AgentError::Damaged(found.clone().unwrap_or_default()));
+                }
             }
         }
     }

@@ -53,6 +53,7 @@ pub async fn start(
     let pick = store.pick()?;
     let (queue, thread) =
         Queue::start(store).map_err(|source| AgentError::System { what: "a thread", source })?;
+    let damaged = queue.damage();
     let (rig_tx, rig) = watch::channel(Rig { config: Arc::clone(&config), profile });
     let (config_tx, config_rx) = watch::channel(Arc::clone(&config));
     let (wanted_tx, wanted) = watch::channel(crate::assignment::wanted(pick, &config.job));
@@ -151,7 +152,8 @@ pub async fn start(
     reload.keep_if_good(start).await;
     audit(file_in(&config.device.data_dir), reload.agent.clone());
     info!(device = config.device.name, port = %config.meter.port.display(), "recording");
-    Ok(Running { tasks, reload, sources, drain: drain_stopper, rest, queue: thread, _lock: lock })
+    let (drain, queue) = (drain_stopper, thread);
+    Ok(Running { tasks, reload, sources, drain, rest, queue, damaged, _lock: lock })
 }
 
 /// Reads every row once, beside the work: the balance that `status` shows is kept along with

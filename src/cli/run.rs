@@ -31,7 +31,10 @@ pub fn run(config: Option<PathBuf>) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|err| Failure::new(Exit::IO, err))?;
-    let ended = runtime.block_on(agent::run(start, config, set_log_level));
+    let (path, reread) = (config.clone(), || {
+        last_good::start(config.as_deref(), environment(), &super::meter_profile).ok()
+    });
+    let ended = runtime.block_on(agent::run(start, reread, path, set_log_level));
     // A name that is still being looked up blocks a thread for longer than a stop may take.
     runtime.shutdown_timeout(LAST_THREADS);
     ended.map(|()| Exit::OK).map_err(failed)
@@ -47,7 +50,10 @@ fn failed(err: AgentError) -> Failure {
         | AgentError::Clock(_)
         | AgentError::Queue(_)
         | AgentError::System { .. } => Exit::IO,
-        AgentError::Record(_) | AgentError::Drain(_) | AgentError::Ended(_) => Exit::SOFTWARE,
+        AgentError::Record(_)
+        | AgentError::Drain(_)
+        | AgentError::Damaged(_)
+        | AgentError::Ended(_) => Exit::SOFTWARE,
     };
     Failure::new(exit, err)
 }

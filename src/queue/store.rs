@@ -197,6 +197,13 @@ impl Store {
         self.db.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).unwrap();
     }
 
+    /// From now on closing it doesn't write its log into it: what a damaged database has
+    /// left is for whoever looks into it.
+    pub(super) fn leave_as_it_is(&self) {
+        // Where that is refused the log is written, as it always was.
+        let _ = no_checkpoint_at_close(&self.db, true);
+    }
+
     /// Starts a transaction that holds the write lock from the start.
     pub(super) fn begin<'a>(
         db: &'a mut Connection,

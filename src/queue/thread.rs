@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::{QueueError, Store};
+use crate::cause::chain;
 
 /// Requests that may wait. When it is full the asking task waits: the recorder keeps its
 /// readings in memory, the drain its batch.
@@ -26,6 +27,7 @@ type Job = Box<dyn FnOnce(&mut Store) + Send>;
 #[derive(Debug, Clone)]
 pub struct Queue {
     jobs: mpsc::Sender<Job>,
+    damaged: watch::Sender<Option<String>>,
 }
 
 impl Queue {
@@ -39,7 +41,13 @@ impl Queue {
         let thread = std::thread::Builder::new()
             .name("queue".to_owned())
             .spawn(move || work(store, inbox))?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, damaged: watch::Sender::new(None) }, thread))
+    }
+
+    /// Where what was found is said once SQLite has found the database damaged. Whoever owns
+    /// the queue is to begin anew then: no disk mends itself.
+    pub fn damage(&self) -> watch::Receiver<Option<String>> {
+        self.damaged.subscribe()
     }
 
     /// Runs `job` on the store and returns what it returned. If the caller stops waiting,
@@ -53,9 +61,15 @@ impl Queue {
         F: FnOnce(&mut Store) -> Result<R, QueueError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let damaged = self.damaged.clone();
         let job: Job = Box::new(move |store| {
+            let done = job(store);
+            if let Some(err) = done.as_ref().err().filter(|err| err.is_damage()) {
+                store.leave_as_it_is();
+                damaged.send_replace(Some(chain(err)));
+            }
             // A caller that no longer waits has been stopped; its work is done all the same.
-            let _ = reply.send(job(store));
+            let _ = reply.send(done);
         });
         self.jobs.send(job).await.map_err(|_| QueueError::Closed)?;
         answer.await.map_err(|_| QueueError::Closed)?

@@ -10,7 +10,7 @@ use hil_sim::dice::Dice;
 use rstest::rstest;
 
 use crate::bench::{SOON, nightly, options};
-use crate::look::{command, flagged, readings, said, seconds, until_baseline, until_live};
+use crate::look::{command, flagged, readings, said, seconds, until, until_baseline, until_live};
 
 const PAGE: u64 = 4096;
 
@@ -168,6 +168,33 @@ async fn a_log_that_lost_what_was_committed_is_set_aside_with_its_queue_and_not_
         .filter_map(|r| Some(r.text("Note")?.split_once('-')?.0.to_owned()))
         .collect();
     assert_eq!(tags.len(), 2, "what came after isn't taken for what was lost: {tags:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_damages_the_queue_in_use_costs_seconds_and_no_process() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_baseline(&bench).await;
+    bench.spray(4.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+    let pid = bench.agent().pid();
+    // Every page goes bad under the running agent, once its log is in the database; and
+    // another's commit makes it read them anew.
+    let queue = bench.dir().join("data/queue.db");
+    let db = rusqlite::Connection::open(&queue).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+    let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).unwrap();
+    let pages = queue.metadata().unwrap().len() / PAGE;
+    scribble(&queue, 1..pages);
+    db.pragma_update(None, "user_version", version).unwrap();
+
+    let aside = bench.dir().join("data/damaged-1/queue.db");
+    until("the queue is set aside", || aside.exists()).await;
+    let before = bench.records().len();
+    bench.wait_for_records(before + 2, SOON).await.unwrap();
+    assert_eq!(bench.agent().pid(), pid);
+    assert!(bench.agent_mut().is_running());
+    assert!(said(&bench, &["status"]).contains("damaged-1/queue.db"));
+    assert_eq!(readings(&bench)[0]["seq"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
