@@ -12,6 +12,7 @@ mod assign;
 mod balance;
 mod batch;
 mod carry;
+mod checkpoint;
 mod file;
 mod freeze;
 mod learnt;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
+use super::checkpoint::Checkpoints;
 use super::{QueueError, Store};
 use crate::cause::chain;
 
@@ -102,8 +103,13 @@ async fn with_beats<R>(asked: impl Future<Output = R>, beat: impl Fn()) -> R {
 }
 
 fn work(mut store: Store, mut inbox: mpsc::Receiver<Job>) {
+    let checkpoints = Checkpoints::beside(&store);
     while let Some(job) = inbox.blocking_recv() {
         job(&mut store);
+    }
+    // The last connection to close brings what is left of the log into the database.
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.end();
     }
 }
 
