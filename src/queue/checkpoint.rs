@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pages in the log that are worth it while there is work: 4 MiB, as SQLite itself has it. At
 /// rest any are.
 const GROWN: i64 = 1_000;
+/// So many looks without another page are a rest: a minute. A pause between two readings is
+/// none, or each of them would be written to the card twice.
+const REST: u32 = 30;
 /// Pages in the log at which the writer helps after all, 64 MiB: where readers or a slow disk
 /// have kept this thread from catching up, the log must not fill the disk.
 const BOUND: i64 = 16_384;
@@ -67,8 +70,8 @@ impl Store {
 /// The log, from a connection that does nothing else.
 struct Log {
     db: Connection,
-    /// Pages in it when it was last looked at.
-    seen: i64,
+    /// Pages in it when it was last looked at, and for how many looks it has had no other.
+    seen: (i64, u32),
 }
 
 impl Log {
@@ -76,7 +79,7 @@ impl Log {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).doing(DOING)?;
         db.execute_batch("PRAGMA synchronous = FULL").doing(DOING)?;
-        Ok(Self { db, seen: 0 })
+        Ok(Self { db, seen: (0, 0) })
     }
 
     fn keep_short(mut self, stopped: &Receiver<()>) {
@@ -93,12 +96,12 @@ impl Log {
     /// Checkpoints if it is worth it.
     fn look(&mut self) -> Result<(), QueueError> {
         let (pages, done) = self.pass("NOOP")?;
-        let at_rest = pages == self.seen && done < pages;
-        if pages - done >= GROWN || at_rest {
+        let still = if pages == self.seen.0 { self.seen.1.saturating_add(1) } else { 0 };
+        self.seen = (pages, still);
+        if pages - done >= GROWN || still >= REST && done < pages {
             // PASSIVE waits for nobody and makes nobody wait.
             self.pass("PASSIVE")?;
         }
-        self.seen = pages;
         Ok(())
     }
 
@@ -146,8 +149,11 @@ mod tests {
         append(&mut store, 1);
         let (pages, _) = log.pass("NOOP").unwrap();
         assert!(pages < 10, "begun anew: {pages}");
-        // Little, but nothing more comes.
-        log.look().unwrap();
+        // Little: not between two readings, but once nothing more comes.
+        for _ in 0..REST {
+            log.look().unwrap();
+        }
+        assert_eq!(log.pass("NOOP").unwrap(), (pages, 0));
         log.look().unwrap();
         assert_eq!(log.pass("NOOP").unwrap(), (pages, pages));
     }
