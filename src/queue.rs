@@ -30,6 +30,7 @@ mod store;
 mod thread;
 mod trouble;
 mod unreadable;
+mod verify;
 mod view;
 mod wal;
 

@@ -47,6 +47,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("gallons", json!(gallons)),
         ("held_for", held_for),
         ("refused_jobs", json!(refused)),
+        ("closed_jobs", json!(queue.closed_spans()?)),
         ("other_databases", json!(queue.others())),
         ("learnt", learnt(queue.learnt()?)),
     ];
@@ -93,6 +94,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
         "held_for": { "no_job": 0, "no_place": 0, "no_time": 0, "no_serial": 0, "time_conflict": 0,
                       "unreadable": 0, "refused": 0 },
         "refused_jobs": [],
+        "closed_jobs": [],
         "other_databases": others,
         "learnt": null,
     })

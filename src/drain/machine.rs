@@ -2,6 +2,7 @@
 //! Pure: it is told the time and the outcomes, and returns what to do and what to write
 //! down. It knows neither sockets nor SQL.
 
+mod checks;
 mod orders;
 mod settle;
 mod verdict;
@@ -16,6 +17,8 @@ use crate::config::Config;
 use crate::delivery::{JobKey, OpenAttempt, Outcome, Pick};
 use crate::reading::Seq;
 
+pub use checks::Mend;
+use checks::PendingCheck;
 pub use view::{DrainView, Trouble};
 
 /// A settling answer needs a session that is at most this old: a server that has
@@ -41,6 +44,8 @@ pub enum Step {
     SignIn,
     /// Ask what the server holds of this job.
     Settle(JobKey),
+    /// Ask whether the server holds the whole of this job.
+    Check(JobKey),
     /// Freeze and send, so many at most.
     Send(Pick, usize),
 }
@@ -136,6 +141,7 @@ pub struct Machine {
     server_rests: Option<Instant>,
     session: Session,
     doubts: Vec<Doubt>,
+    checks: Vec<PendingCheck>,
     isolation: Option<Isolation>,
     /// Readings passed over until then.
     aside: BTreeMap<Seq, Instant>,
@@ -180,6 +186,7 @@ impl Machine {
             server_rests: None,
             session: Session::None,
             doubts,
+            checks: Vec::new(),
             isolation: None,
             aside: BTreeMap::new(),
             passed: BTreeMap::new(),
@@ -214,6 +221,9 @@ impl Machine {
                 _ => Step::Settle(due.key.clone()),
             };
         }
+        if let Some(step) = self.due_check(true, now) {
+            return step;
+        }
         if let Some(piece) = self.isolation.as_mut().and_then(Isolation::next) {
             let many = piece.len();
             return Step::Send(Pick::These(piece), many);
@@ -236,7 +246,11 @@ impl Machine {
             // Not what comes next: only the loop that asks for it also does it.
             return Step::Wait(Some(now));
         }
+        if let Some(step) = self.due_check(false, now) {
+            return step;
+        }
         let asks = self.doubts.iter().map(|d| d.ask_at);
+        let asks = asks.chain(self.checks.iter().map(|c| c.ask_at));
         Step::Wait(
             asks.chain(self.aside.values().copied()).chain(self.passed.values().copied()).min(),
         )

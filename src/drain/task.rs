@@ -2,6 +2,7 @@
 //! One request is in flight at a time.
 
 mod canary;
+mod check;
 pub(super) mod connect;
 mod written;
 
@@ -148,6 +149,7 @@ impl Drain {
                     Ok(())
                 }
                 Step::Settle(key) => self.settle(key, &mut stop).await,
+                Step::Check(key) => self.check(key, &mut stop).await,
                 Step::Send(pick, many) => self.send(pick, many, &mut stop).await,
             };
             match done {
@@ -227,10 +229,7 @@ impl Drain {
         let config = self.parts.config.borrow().clone();
         let Some(client) = &self.client else { return Ok(()) };
         let Some(batch) = self.freeze(&pick, many, &config).await? else {
-            if let Step::Wait(until) = self.machine.nothing_ready(&pick, Instant::now()) {
-                self.wait(until, stop).await;
-            }
-            return Ok(());
+            return self.nothing_ready(&pick, stop).await;
         };
         self.parts.view.send_replace(self.machine.view("sending", None, Instant::now()));
         let body = wire::body(&batch.records, &config.jobcloser.body_wrapper);

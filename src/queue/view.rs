@@ -208,6 +208,15 @@ impl View {
             .doing("list held jobs")
     }
 
+    /// The newest closed spans, oldest first, with what is known of their records at
+    /// JobCloser.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn closed_spans(&self) -> Result<Vec<super::verify::Closed>, QueueError> {
+        super::verify::closed(&self.db)
+    }
+
     /// The technician's pick, as [`super::Store::pick`].
     ///
     /// # Errors

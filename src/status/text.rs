@@ -239,6 +239,7 @@ fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
             refused_jobs(out, &s["refused_jobs"])?;
         }
     }
+    closed_jobs(out, &s["closed_jobs"])?;
     let sums = [&s["balance"]["balanced"], &s["gallons"]["balanced"]];
     if sums.iter().any(|sum| **sum == false) || s["daemon"]["rows_missing"] == true {
         writeln!(
@@ -266,6 +267,66 @@ fn refused_jobs(out: &mut String, jobs: &Value) -> std::fmt::Result {
         writeln!(out, "  {whose}: JobCloser says \"{}\"", word(&refused["message"]))?;
     }
     Ok(())
+}
+
+/// The last jobs that are over, and every one of those shown that something is wrong with.
+fn closed_jobs(out: &mut String, jobs: &Value) -> std::fmt::Result {
+    const LAST: usize = 5;
+    let jobs: Vec<&Value> = jobs.as_array().into_iter().flatten().collect();
+    let older = jobs.len().saturating_sub(LAST);
+    for (nth, job) in jobs.into_iter().enumerate() {
+        let (waiting, missing, extras) = (
+            job["waiting"].as_u64().unwrap_or(0),
+            job["missing"].as_u64().unwrap_or(0),
+            job["extras"].as_u64().unwrap_or(0),
+        );
+        if nth < older && missing + extras == 0 {
+            continue;
+        }
+        let gallons = job["gallons"].as_f64().unwrap_or(0.0);
+        let records = grouped(job["records"].as_u64().unwrap_or(0));
+        write!(out, "job {}, event {}: ", word(&job["job"]), word(&job["event"]))?;
+        write!(out, "{gallons:.1} gal, {records} records")?;
+        match job["verified"].as_str() {
+            Some(when) if job["all_there"] == true => {
+                write!(out, ", all at JobCloser, verified {when}")?;
+            }
+            Some(when) if missing > 0 => {
+                let missing = grouped(missing);
+                write!(out, ", {missing} MISSING at JobCloser, verified {when}: ")?;
+                write!(
+                    out,
+                    "its list may be cut, so they are not sent again; look at the job there"
+                )?;
+            }
+            Some(_) | None => write!(out, " sent, not yet verified")?,
+        }
+        if waiting > 0 {
+            write!(out, "; {} more to be sent", grouped(waiting))?;
+        }
+        if extras > 0 {
+            let extras = grouped(extras);
+            write!(
+                out,
+                "; {extras} records there are not this rig's or are there twice: delete them there"
+            )?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// A count in groups of three digits.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 fn word(value: &Value) -> String {
@@ -381,5 +442,27 @@ mod tests {
             "{said}"
         );
         assert!(said.contains("  every job: JobCloser says \"Unknown meter\"\n"), "{said}");
+    }
+
+    #[test]
+    fn the_owner_reads_that_all_of_a_job_is_there_or_what_is_not() {
+        let mut snapshot = nothing_yet(&[]);
+        let job = |more: Value| {
+            let mut job = json!({ "event": "e", "job": "a", "gallons": 412.34, "records": 2391,
+                "waiting": 0, "missing": 0, "extras": 0, "all_there": false, "verified": null });
+            job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            job
+        };
+        snapshot["closed_jobs"] = json!([
+            job(json!({ "all_there": true, "verified": "2027-05-02 17:42" })),
+            job(json!({ "missing": 3, "extras": 1, "verified": "2027-05-02 17:42" })),
+            job(json!({ "waiting": 1200 })),
+        ]);
+        let said = text(&snapshot);
+        let all = "job a, event e: 412.3 gal, 2,391 records, all at JobCloser, verified 2027-05-02 17:42\n";
+        assert!(said.contains(all), "{said}");
+        assert!(said.contains("2,391 records, 3 MISSING at JobCloser"), "{said}");
+        assert!(said.contains("; 1 records there are not this rig's"), "{said}");
+        assert!(said.contains("2,391 records sent, not yet verified; 1,200 more to be sent\n"));
     }
 }

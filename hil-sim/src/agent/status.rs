@@ -18,6 +18,8 @@ pub struct Status {
     pub gallons: Gallons,
     /// Why readings are held.
     pub held_for: HeldFor,
+    /// Jobs that are over, as they came.
+    pub closed_jobs: Value,
     /// The meter, as it came.
     pub meter: Value,
     /// The receiver, as it came.

@@ -51,6 +51,7 @@ impl Machine {
         self.aside.clear();
         self.passed.clear();
         self.lone.clear();
+        self.checks.clear();
         self.ceiling = self.records;
         self.pace.reset();
     }

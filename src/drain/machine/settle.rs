@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::super::isolate::{Isolation, Lone};
-use super::super::reconcile::Findings;
+use super::super::reconcile::{Findings, Flaw};
 use super::{Cause, Doubt, Effects, LONE_REFUSALS, Machine, Session, Trouble};
 use crate::clock::UtcMs;
 use crate::delivery::{JobKey, Outcome};
@@ -137,6 +137,11 @@ impl Machine {
         }
         let doubtful = self.doubts.iter().any(|d| d.key == *key);
         if let Some(flaw) = findings.flaw.filter(|_| doubtful) {
+            // What is acknowledged and not there keeps the job from ever being settled: it is
+            // looked at first.
+            if flaw == Flaw::Lacks {
+                self.check(key.clone(), true, now);
+            }
             self.pass_over(key, &flaw.to_string(), now);
         } else if !ask_anew && self.doubts.iter().any(|d| d.key == *key && d.ask_at <= now) {
             self.ask_later(key, now);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::UtcMs;
-use crate::drain::reconcile::{Findings, Flaw};
+use crate::drain::reconcile::{Checked, Findings, Flaw};
 use crate::jobcloser::verdict::{Refusal, RetryAfter, Unbelievable, Unclear, Verdict};
 
 const A: &str = "job-a";
@@ -85,8 +85,11 @@ impl Line {
     }
 
     fn found(&mut self, present: &[Seq], absent: &[Seq], whole: bool) -> Effects {
+        self.found_with((!whole).then_some(Flaw::Altered), present, absent)
+    }
+
+    fn found_with(&mut self, flaw: Option<Flaw>, present: &[Seq], absent: &[Seq]) -> Effects {
         let present = present.iter().map(|s| (*s, None)).collect();
-        let flaw = (!whole).then_some(Flaw::Lacks);
         let findings = Findings { present, absent: absent.to_vec(), flaw, empty: false };
         self.machine.settled(&key(A), &findings, self.now, self.now)
     }
@@ -238,7 +241,7 @@ fn why_a_job_cannot_be_settled_is_said_however_well_another_goes() {
         line.attempt += 1;
         line.machine.sent(line.attempt, &key("job-b"), &[Seq(10 + n)], &taken(), line.now);
         let view = line.machine.view("idle", None, line.now);
-        let why = Flaw::Lacks.to_string();
+        let why = Flaw::Altered.to_string();
         assert_eq!(view.trouble, Some(format!("cannot tell yet what JobCloser stored: {why}")));
         let [doubt] = &view.doubts[..] else { panic!("{view:?}") };
         assert_eq!((&doubt.key, doubt.readings, &doubt.why), (&key(A), 3, &Some(why)));
@@ -759,7 +762,7 @@ fn a_server_that_says_no_to_everything_is_asked_and_sent_to_ever_more_rarely() {
                 risked.push(many);
                 line.sent(&[Seq(risked.len() as i64)], &said_no("maintenance"));
             }
-            Step::Wait(None) => panic!("waits for ever"),
+            Step::Check(_) | Step::Wait(None) => panic!("nothing else to do"),
         }
         line.now += Duration::from_millis(50);
     }
@@ -850,4 +853,89 @@ fn trouble_is_over_once_nothing_is_in_doubt() {
     line.work();
     line.found(&seqs(1..=2), &[], true);
     assert_eq!(line.machine.trouble(), None);
+}
+
+/// A list that lacks acknowledged records: what is written down of it.
+fn lacking(line: &mut Line, lost: &[i64], missing: &[i64]) -> Option<Mend> {
+    let seqs = |them: &[i64]| them.iter().copied().map(Seq).collect();
+    let list = Checked { lost: seqs(lost), missing: seqs(missing), extras: 0 };
+    line.machine.checked(&key(A), list, line.now, line.now)
+}
+
+fn idle(line: &mut Line) -> Step {
+    for _ in 0..50 {
+        let pick = match line.work() {
+            Step::Send(pick, _) => pick,
+            step => return step,
+        };
+        match line.machine.nothing_ready(&pick, line.now) {
+            Step::Wait(Some(until)) => line.now = until,
+            Step::SignIn => line.machine.signed_in(SignInOutcome::In, line.now),
+            step => return step,
+        }
+    }
+    panic!("nothing but waits");
+}
+
+#[test]
+fn what_one_list_lacks_is_asked_about_again_later_and_under_another_session() {
+    let mut line = Line::new();
+    line.machine.check(key(A), false, line.now);
+    assert_eq!(idle(&mut line), Step::Check(key(A)));
+    let first = line.now;
+    assert_eq!(lacking(&mut line, &[3, 4], &[9]), None, "one list proves nothing");
+    let Step::Send(pick, _) = line.step() else { panic!("sending goes on") };
+    let settled = first + Config::default().jobcloser.settle_after;
+    assert_eq!(line.machine.nothing_ready(&pick, line.now), Step::Wait(Some(settled)));
+    line.now = settled;
+    let Step::Send(pick, _) = line.step() else { panic!("sending goes on") };
+    assert_eq!(line.machine.nothing_ready(&pick, line.now), Step::SignIn, "a new session");
+    assert_eq!(idle(&mut line), Step::Check(key(A)));
+    let mend = lacking(&mut line, &[4, 5], &[9]).unwrap();
+    assert_eq!((mend.lost, mend.missing), (seqs(4..=4), vec![Seq(9), Seq(5)]), "lacked twice");
+    let Step::Send(pick, _) = line.step() else { panic!("sending goes on") };
+    let Step::Wait(Some(until)) = line.machine.nothing_ready(&pick, line.now) else {
+        panic!("waits")
+    };
+    assert!(until - line.now > Duration::from_secs(3600), "what can't be mended is no loop");
+}
+
+#[test]
+fn a_question_about_a_job_that_is_not_answered_waits() {
+    let mut line = Line::new();
+    line.machine.check(key(A), false, line.now);
+    assert_eq!(idle(&mut line), Step::Check(key(A)));
+    line.machine.not_checked(&key(A), &Unbelievable::NotJson, line.now);
+    let asked = line.now;
+    assert_eq!(idle(&mut line), Step::Check(key(A)));
+    assert!(line.now - asked >= Duration::from_secs(60), "{:?}", line.now - asked);
+}
+
+#[test]
+fn an_acknowledged_record_that_is_gone_does_not_keep_a_job_in_doubt_for_ever() {
+    let mut line = Line::new();
+    line.sent(&seqs(1..=4), &taken());
+    line.sent(&seqs(5..=6), &silence());
+    line.pass(60);
+    assert_eq!(line.work(), Step::Settle(key(A)));
+    line.found_with(Some(Flaw::Lacks), &[], &seqs(5..=6));
+    assert_eq!(line.work(), Step::Check(key(A)), "before anything else is sent");
+    assert_eq!(lacking(&mut line, &[2], &[]), None);
+    let settled = line.now + Config::default().jobcloser.settle_after;
+    while line.now < settled {
+        line.pass(1);
+        if line.step() == Step::Settle(key(A)) {
+            line.found_with(Some(Flaw::Lacks), &[], &seqs(5..=6));
+        }
+    }
+    loop {
+        match line.work() {
+            Step::Check(of) => break assert_eq!(of, key(A)),
+            Step::Settle(_) => drop(line.found_with(Some(Flaw::Lacks), &[], &seqs(5..=6))),
+            step => panic!("{step:?}"),
+        }
+    }
+    assert_eq!(lacking(&mut line, &[2], &[]).unwrap().lost, seqs(2..=2));
+    assert_eq!(line.work(), Step::Settle(key(A)), "at once: what it lacked is to be sent again");
+    assert_eq!(line.found(&[], &seqs(5..=6), true).results, open(5..=6));
 }
