@@ -33,4 +33,5 @@ mod power;
 mod road;
 mod stop;
 mod unplug;
+mod verify;
 mod waking;
