@@ -10,6 +10,7 @@ mod append;
 mod aside;
 mod assign;
 mod balance;
+pub mod ballast;
 mod batch;
 mod carry;
 mod checkpoint;

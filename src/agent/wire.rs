@@ -30,6 +30,7 @@ use crate::status::{AgentView, Live};
 use crate::stop;
 use crate::systemd;
 use crate::upkeep::Upkeep;
+use crate::upkeep::room::RoomView;
 
 /// Samples that may wait for the recorder. When it is full they are dropped and counted: the
 /// next count has their volume.
@@ -102,6 +103,16 @@ pub async fn start(
         pulse: drain_pulse,
     };
     let drain = Drain::new(parts, own_time(anchors.clone(), clock.clone())).await?;
+    let (room_view, room) = watch::channel(RoomView::default());
+    let file = file_in(&config.device.data_dir);
+    let upkeep = Upkeep::new(
+        queue.clone(),
+        config_tx.subscribe(),
+        file,
+        room_view,
+        clock.clone(),
+        upkeep_pulse,
+    );
     let live = Live {
         agent,
         config: config_rx.clone(),
@@ -109,6 +120,7 @@ pub async fn start(
         gps: gps_seen,
         record: record_seen,
         drain: drain_seen,
+        room,
         anchors,
         wanted,
         pulses: pulses.to_vec(),
@@ -124,7 +136,6 @@ pub async fn start(
         clock: clock.clone(),
         pulse: control_pulse,
     };
-    let upkeep = Upkeep::new(queue.clone(), config_tx.subscribe(), clock.clone(), upkeep_pulse);
     let control = Control::new(&config.status.socket, parts);
     let reload = Reload {
         path: config_path,

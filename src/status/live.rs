@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::drain::DrainView;
 use crate::progress::Pulse;
 use crate::record::{GpsView, MeterView, RecordView};
+use crate::upkeep::room::RoomView;
 
 /// The agent's own part of `status`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -42,6 +43,8 @@ pub struct Live {
     pub record: watch::Receiver<RecordView>,
     /// Delivery.
     pub drain: watch::Receiver<DrainView>,
+    /// The disk.
+    pub room: watch::Receiver<RoomView>,
     /// The anchors of this boot.
     pub anchors: watch::Receiver<Vec<Anchor>>,
     /// The wanted assignment.
@@ -74,6 +77,7 @@ impl Live {
             "gps": self.gps(&config),
             "clock": self.clock_view(),
             "server": self.server(&config),
+            "disk": self.room.borrow().clone(),
             "job": self.wanted.borrow().as_ref().map(|(assignment, origin)| {
                 json!({ "assignment": assignment, "chosen_by": origin })
             }),

@@ -55,6 +55,7 @@ fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
         job(out, &s["job"])?;
         server(out, &s["server"])?;
         learnt(out, &s["learnt"], &s["server"]["url"])?;
+        disk(out, &s["disk"])?;
     }
     writeln!(out)?;
     match s["queue_problem"].as_str() {
@@ -217,6 +218,27 @@ fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
     }
     for remark in lines(&l["remarks"]) {
         writeln!(out, "          {remark}")?;
+    }
+    Ok(())
+}
+
+/// Only what is wrong with it.
+fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
+    let mib = |bytes: &Value| bytes.as_u64().unwrap_or(0) >> 20;
+    if d["low"] == true {
+        let ballast = if d["ballast"] == true { "there" } else { "given up" };
+        writeln!(
+            out,
+            "disk      LOW: {} MiB free, ballast {ballast}; make room (queue.min_free)",
+            mib(&d["free_bytes"])
+        )?;
+    }
+    if d["over_max"] == true {
+        writeln!(
+            out,
+            "disk      LARGE: the queue has {} MiB (queue.max_bytes); nothing is deleted for it",
+            mib(&d["queue_bytes"])
+        )?;
     }
     Ok(())
 }
@@ -388,6 +410,21 @@ mod tests {
         assert!(said.contains(line) && !said.contains("NO ROOM"), "{said}");
         snapshot["meter"]["recorder"]["not_durable"]["full"] = true.into();
         assert!(text(&snapshot).contains("NO ROOM FOR MORE"));
+    }
+
+    #[test]
+    fn a_disk_with_little_room_is_told_and_one_with_enough_is_not() {
+        let mut snapshot = nothing_yet(&[]);
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["disk"] = json!({ "low": false, "over_max": false });
+        assert!(!text(&snapshot).contains("disk "));
+        snapshot["disk"] = json!({
+            "low": true, "free_bytes": 3 << 20, "ballast": false,
+            "over_max": true, "queue_bytes": 9 << 20,
+        });
+        let said = text(&snapshot);
+        assert!(said.contains("LOW: 3 MiB free, ballast given up"), "{said}");
+        assert!(said.contains("LARGE: the queue has 9 MiB"), "{said}");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::look::{
     flagged, live, number, readings, said, seconds, until, until_baseline, until_live,
 };
 
+/// More than the small disk has, so that no ballast is built.
+const NO_BALLAST: &str = "64 MiB";
+
 /// A file system of its own, of a few megabytes.
 struct SmallDisk(tempfile::TempDir);
 
@@ -55,8 +58,10 @@ impl Drop for SmallDisk {
     }
 }
 
-async fn on(disk: &Path) -> Bench {
-    let setup = options_with(&format!("[device]\ndata_dir = '{}'", disk.display()));
+async fn on(disk: &Path, min_free: &str) -> Bench {
+    let data_dir = disk.display();
+    let config = format!("[device]\ndata_dir = '{data_dir}'\n[queue]\nmin_free = '{min_free}'");
+    let setup = options_with(&config);
     let bench = Bench::start(setup).await.unwrap();
     until_baseline(&bench).await;
     until_live(&bench, "a fresh fix", |s| s["gps"]["fix"] == "fresh").await;
@@ -69,7 +74,7 @@ async fn on(disk: &Path) -> Bench {
 async fn a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again() {
     let name = "a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again";
     let Some(disk) = SmallDisk::mount(name) else { return };
-    let mut bench = on(&disk.data_dir()).await;
+    let mut bench = on(&disk.data_dir(), NO_BALLAST).await;
     bench.wait_for_records(3, SOON).await.unwrap();
 
     disk.fill();
@@ -104,7 +109,7 @@ async fn a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_roo
 async fn killed_with_readings_in_memory_it_finds_their_volume_at_the_next_start() {
     let name = "killed_with_readings_in_memory_it_finds_their_volume_at_the_next_start";
     let Some(disk) = SmallDisk::mount(name) else { return };
-    let mut bench = on(&disk.data_dir()).await;
+    let mut bench = on(&disk.data_dir(), NO_BALLAST).await;
     bench.wait_for_records(3, SOON).await.unwrap();
     disk.fill();
     until_live(&bench, "readings in memory", |s| {
@@ -121,4 +126,30 @@ async fn killed_with_readings_in_memory_it_finds_their_volume_at_the_next_start(
     // Their places and times are lost with the memory, no gallon is.
     bench.settle_and_judge(SOON).await.assert_clean_but_for(&[Kind::Gap]);
     assert_eq!(flagged(&bench, "gap").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_the_ballast_is_given_up_so_that_readings_go_on_and_built_again() {
+    let name = "on_a_full_disk_the_ballast_is_given_up_so_that_readings_go_on_and_built_again";
+    let Some(disk) = SmallDisk::mount(name) else { return };
+    let mut bench = on(&disk.data_dir(), "2 MiB").await;
+    until_live(&bench, "the ballast", |s| s["disk"]["ballast"] == true).await;
+    bench.wait_for_records(3, SOON).await.unwrap();
+
+    disk.fill();
+    until_live(&bench, "the ballast to be given up", |s| s["disk"]["ballast"] == false).await;
+    until_live(&bench, "readings on the disk", |s| s["meter"]["recorder"]["not_durable"].is_null())
+        .await;
+    let records = bench.records().len();
+    bench.wait_for_records(records + 4, SOON).await.unwrap();
+    assert!(disk.filler().exists(), "still full but for the ballast's room");
+    let text = said(&bench, &["status"]);
+    assert!(!text.contains("NOT DURABLE"), "{text}");
+    assert!(bench.agent().log().contains("the ballast is given up"));
+
+    disk.make_room();
+    until_live(&bench, "the ballast again", |s| s["disk"]["ballast"] == true).await;
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    assert!(readings(&bench).iter().all(|r| r["lat"].is_number()), "each has its place");
 }

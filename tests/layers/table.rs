@@ -115,6 +115,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("status::live", Flow("status", STATUS)),
     ("status::text", Flow("status", STATUS)),
     ("upkeep", Flow("upkeep", UPKEEP)),
+    ("upkeep::room", Pure),
     // Agent.
     ("agent::*", Agent),
     ("systemd", Agent),

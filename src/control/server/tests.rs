@@ -29,6 +29,7 @@ fn parts() -> (ControlParts, JoinHandle<()>) {
         gps: watch::channel(GpsView::default()).1,
         record: watch::channel(RecordView::default()).1,
         drain: watch::channel(DrainView::default()).1,
+        room: watch::channel(crate::upkeep::room::RoomView::default()).1,
         anchors: watch::channel(Vec::new()).1,
         wanted: wanted.subscribe(),
         pulses: Vec::new(),
