@@ -19,6 +19,10 @@ pub struct Order {
     pub at: Option<Place>,
 }
 
+/// Where the rig is, asked when it is needed: an order may wait for a batch, and a place of
+/// before that wait is an old one.
+pub type Here = Box<dyn Fn() -> Option<Place> + Send + Sync>;
+
 /// How a test record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -20,7 +20,7 @@ use crate::cause::chain;
 use crate::clock::source::Clock;
 use crate::config::Config;
 use crate::delivery::Hint;
-use crate::learnt::{Order, Told};
+use crate::learnt::{Here, Order, Told};
 use crate::progress::Pulse;
 use crate::queue::Queue;
 use crate::status::Live;
@@ -62,7 +62,7 @@ pub struct ControlParts {
     pub hints: mpsc::Sender<Hint>,
     /// Where delivery is asked for a test record; each brings where to tell what became of
     /// it.
-    pub canaries: mpsc::Sender<(Order, oneshot::Sender<Told>)>,
+    pub canaries: mpsc::Sender<(Order, Here, oneshot::Sender<Told>)>,
     /// Everything `status` shows.
     pub live: Live,
     /// The board's clocks.
@@ -250,9 +250,10 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
 
 /// A test record, by the delivery: one request is in flight at a time.
 async fn canary(order: Order, parts: &ControlParts) -> Answer {
-    let at = order.at.or_else(|| parts.live.record.borrow().recorder.as_ref()?.place);
+    let record = parts.live.record.clone();
+    let here: Here = Box::new(move || record.borrow().recorder.as_ref()?.place);
     let (reply, told) = oneshot::channel();
-    if parts.canaries.try_send((Order { at, ..order }, reply)).is_err() {
+    if parts.canaries.try_send((order, here, reply)).is_err() {
         return Answer::Error("another test record is under way; try again later".to_owned());
     }
     match told.await {

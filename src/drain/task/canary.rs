@@ -10,24 +10,24 @@ use super::{Drain, connect};
 use crate::drain::canary::Setting;
 use crate::drain::machine::Trouble;
 use crate::drain::trial::{Trial, not_sent, not_signed_in};
-use crate::learnt::{Learnt, Order, Told};
+use crate::learnt::{Here, Learnt, Order, Told};
 use crate::queue::QueueError;
 use crate::stop::Stop;
 
-/// An order for a test record, and where to tell what became of it.
-pub type Asked = (Order, oneshot::Sender<Told>);
+/// An order for a test record, where the rig is, and where to tell what became of it.
+pub type Asked = (Order, Here, oneshot::Sender<Told>);
 
 impl Drain {
     /// Does it and tells; nothing where nobody waits for it any more.
     pub(super) async fn canary(
         &mut self,
-        (order, reply): Asked,
+        (order, here, reply): Asked,
         stop: &mut Stop,
     ) -> Result<(), QueueError> {
         if reply.is_closed() {
             return Ok(());
         }
-        let mut told = self.try_canary(&order, stop).await;
+        let mut told = self.try_canary(&order, &here, stop).await;
         info!(ended = ?told.ended, left = told.left, job = order.job, "test record");
         let mut kept = Ok(());
         if let Some(learnt) = told.learnt.clone() {
@@ -43,7 +43,7 @@ impl Drain {
         kept
     }
 
-    async fn try_canary(&mut self, order: &Order, stop: &mut Stop) -> Told {
+    async fn try_canary(&mut self, order: &Order, here: &Here, stop: &mut Stop) -> Told {
         self.look_at_credentials();
         // What the server was promised holds for a test record too.
         if let Some(trouble @ (Trouble::Password | Trouble::TooOften | Trouble::NoClient(_))) =
@@ -51,7 +51,7 @@ impl Drain {
         {
             return not_sent(trouble.to_string());
         }
-        let Some(place) = order.at else {
+        let Some(place) = order.at.or_else(here) else {
             return not_sent("the receiver has no fix now: wait for one, or say --at LAT,LON");
         };
         let Some(now) = (self.now)() else {
