@@ -17,7 +17,7 @@ pub struct JobKey {
 /// News from the control door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
-    /// An operator asked for another try.
+    /// An operator asked for another try, or changed what there is to send or ask about.
     TryAgain,
 }
 

@@ -1,7 +1,7 @@
 //! `spraylog records`: the queue's readings. Looking goes through a read-only connection,
 //! changing through the daemon's door.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -64,6 +64,23 @@ enum RecordsCommand {
         #[command(flatten)]
         which: Which,
     },
+    /// Never send these: what is ready or held, or in doubt for a job that is gone
+    Reject(TakeOut),
+    /// Mark as water that isn't chemical: counted, never sent
+    Discard(TakeOut),
+}
+
+/// Readings to be taken out of delivery.
+#[derive(Debug, Args)]
+struct TakeOut {
+    #[command(flatten)]
+    which: Which,
+    /// Why; shown with each of them
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Don't ask first
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Which readings are meant.
@@ -137,8 +154,61 @@ pub fn run(args: &RecordsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
                     .map_err(Failure::output)?;
             }
         }
+        RecordsCommand::Reject(out_of) => {
+            let (which, reason) = (out_of.which.selector(), out_of.reason.clone());
+            let command = Command::RecordsReject { which, reason };
+            return take_out(&config, out_of, "rejected", &command, args.json, out);
+        }
+        RecordsCommand::Discard(out_of) => {
+            let (which, reason) = (out_of.which.selector(), out_of.reason.clone());
+            let command = Command::RecordsDiscard { which, reason };
+            return take_out(&config, out_of, "discarded", &command, args.json, out);
+        }
     }
     Ok(Exit::OK)
+}
+
+/// Asks, unless it was told not to, and takes readings out of delivery.
+fn take_out(
+    config: &Config,
+    asked: &TakeOut,
+    become_what: &str,
+    command: &Command,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<Exit, Failure> {
+    if !asked.yes {
+        let named = view(config)?.list(&filter(None, None, &asked.which, usize::MAX))?;
+        let gallons: f64 = named.iter().map(|reading| reading.gallons).sum();
+        eprint!(
+            "{} readings, {gallons:.3} gallons are named. What of them isn't settled yet is {become_what} \
+             and never sent. Go on? [y/N] ",
+            named.len()
+        );
+        let mut answer = String::new();
+        // Where nobody answers, that is no.
+        if io::stdin().read_line(&mut answer).is_err() || !agreed(&answer) {
+            return Err(Failure::say(Exit::USAGE, "nothing was changed; --yes goes on unasked"));
+        }
+    }
+    let said = ask_or_act(command, config)?;
+    if json {
+        print_json(out, &said)?;
+        return Ok(Exit::OK);
+    }
+    let gallons = said["gallons"].as_f64().unwrap_or(0.0);
+    let left = match said["left"].as_u64() {
+        Some(left @ 1..) => format!("; {left} others stay as they are"),
+        _ => String::new(),
+    };
+    let readings = &said["readings"];
+    writeln!(out, "{readings} readings, {gallons:.3} gallons {become_what}{left}")
+        .map_err(Failure::output)?;
+    Ok(Exit::OK)
+}
+
+fn agreed(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
 impl RecordsCommand {
@@ -150,6 +220,9 @@ impl RecordsCommand {
             }
             Self::Retry { which } if which.from.is_some() || which.to.is_some() => {
                 "retry takes --boot and --seq"
+            }
+            Self::Reject(out) | Self::Discard(out) if out.which.is_all() => {
+                "say which: --from, --to, --boot or --seq"
             }
             _ => return Ok(()),
         };
@@ -255,6 +328,12 @@ mod tests {
         assert_eq!(seq_range("7..12"), Ok((Seq(7), Seq(12))));
         assert!(seq_range("12..7").is_err());
         assert!(seq_range("all").is_err());
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        assert!(agreed("y\n") && agreed(" YES\n"));
+        assert!(!agreed("") && !agreed("\n") && !agreed("n\n") && !agreed("yesterday\n"));
     }
 
     #[test]

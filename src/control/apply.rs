@@ -42,6 +42,8 @@ pub fn apply(
             Ok(json!(store.assign(which, assignment)?))
         }
         Command::RecordsRetry { which } => Ok(json!({ "readings": store.retry(which)? })),
+        Command::RecordsReject { which, reason } => Ok(json!(store.reject(which, reason)?)),
+        Command::RecordsDiscard { which, reason } => Ok(json!(store.discard(which, reason)?)),
     }
 }
 

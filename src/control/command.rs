@@ -39,6 +39,20 @@ pub enum Command {
         /// Which.
         which: Selector,
     },
+    /// Never send readings.
+    RecordsReject {
+        /// Which.
+        which: Selector,
+        /// Why.
+        reason: String,
+    },
+    /// Mark readings as water that isn't chemical.
+    RecordsDiscard {
+        /// Which.
+        which: Selector,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What is answered.
@@ -57,9 +71,13 @@ impl Command {
         matches!(self, Self::JobUse { .. } | Self::JobClear)
     }
 
-    /// Whether delivery should look again after it.
-    pub fn frees_readings(&self) -> bool {
-        matches!(self, Self::RecordsAssign { .. } | Self::RecordsRetry { .. })
+    /// Whether delivery should look again after it: there is more to send, or less to ask
+    /// about.
+    pub fn changes_delivery(&self) -> bool {
+        matches!(
+            self,
+            Self::RecordsAssign { .. } | Self::RecordsRetry { .. } | Self::RecordsReject { .. }
+        )
     }
 }
 

@@ -238,7 +238,7 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
                 let picked = matches!(command, Command::JobUse { .. });
                 info!(picked, "assignment changed by command");
             }
-            if command.frees_readings() {
+            if command.changes_delivery() {
                 // A full channel already holds the same word.
                 let _ = parts.hints.try_send(Hint::TryAgain);
             }

@@ -127,6 +127,23 @@ struct Doubt {
     why: Option<String>,
 }
 
+impl Doubt {
+    /// An attempt of which nothing is known but that it was begun.
+    fn left(attempt: OpenAttempt, settles_at: Instant) -> Self {
+        Self {
+            attempt: attempt.id,
+            key: attempt.key,
+            alone: attempt.seqs.len() == 1,
+            seqs: attempt.seqs,
+            cause: Cause::Silence,
+            settles_at,
+            empty_once: false,
+            ask_at: settles_at,
+            why: None,
+        }
+    }
+}
+
 /// The state of delivery.
 #[derive(Debug)]
 pub struct Machine {
@@ -163,20 +180,7 @@ impl Machine {
     /// counted from now, since nobody knows when that request ended.
     pub fn new(config: &Config, left: Vec<OpenAttempt>, now: Instant) -> Self {
         let settles_at = now + config.jobcloser.settle_after;
-        let doubts = left
-            .into_iter()
-            .map(|a| Doubt {
-                attempt: a.id,
-                key: a.key,
-                alone: a.seqs.len() == 1,
-                seqs: a.seqs,
-                cause: Cause::Silence,
-                settles_at,
-                empty_once: false,
-                ask_at: settles_at,
-                why: None,
-            })
-            .collect();
+        let doubts = left.into_iter().map(|a| Doubt::left(a, settles_at)).collect();
         let mut machine = Self {
             records: config.jobcloser.batch_records,
             settle_after: config.jobcloser.settle_after,

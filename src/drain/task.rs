@@ -86,6 +86,8 @@ pub struct Drain {
     told: Option<Trouble>,
     /// When the credentials' files are looked at again.
     next_look: Instant,
+    /// An operator may have changed what is in doubt.
+    recount: bool,
 }
 
 impl Drain {
@@ -114,6 +116,7 @@ impl Drain {
             asked: None,
             told: None,
             next_look: Instant::now() + LOOK_EVERY,
+            recount: false,
         };
         drain.learn(learnt);
         drain.connect(&config);
@@ -128,6 +131,7 @@ impl Drain {
         while !stop.is_asked() {
             self.parts.pulse.beat(self.parts.clock.now());
             self.news();
+            let counted = self.count_doubts().await;
             self.tell();
             if let Some(asked) = self.asked.take() {
                 // A queue that failed shows itself at the next step; it is told there.
@@ -140,6 +144,7 @@ impl Drain {
                 None => Step::Wait(Some(Instant::now() + LOOK_EVERY)),
             };
             let done = match step {
+                _ if counted.is_err() => counted,
                 Step::Wait(until) => {
                     self.wait(until, &mut stop).await;
                     Ok(())
@@ -199,7 +204,10 @@ impl Drain {
 
     fn hear(&mut self, hint: Hint) {
         match hint {
-            Hint::TryAgain => self.machine.operator(),
+            Hint::TryAgain => {
+                self.machine.operator();
+                self.recount = true;
+            }
         }
     }
 

@@ -87,8 +87,9 @@ impl Store {
         Ok(Assigned { readings: chosen.len() as u64, gallons: done.gallons() })
     }
 
-    /// Makes rejected, conflicting and unreadable readings ready again, and lifts every hold on jobs.
-    /// Returns how many readings are ready again.
+    /// Makes rejected, conflicting and unreadable readings ready again, and lifts every hold
+    /// on jobs. What an operator rejected while it was in doubt is in doubt again. Returns how
+    /// many readings are under way again.
     ///
     /// # Errors
     /// Where it can't be written, or a time is given; nothing has changed then.
@@ -102,6 +103,7 @@ impl Store {
         // One transaction: a power cut leaves the holds with the rejected readings, so that
         // asking again does the same.
         let tx = Self::begin(&mut self.db, doing)?;
+        let doubtful = super::discard::take_back(&tx, (low, high), which.boot).doing(doing)?;
         let readings = tx
             .execute(
                 "UPDATE reading SET state = 0
@@ -111,7 +113,7 @@ impl Store {
             .doing(doing)?;
         super::refusal::lift(&tx)?;
         tx.commit().doing(doing)?;
-        Ok(readings as u64)
+        Ok((readings + doubtful) as u64)
     }
 
     fn selects(&self, which: &Selector, reading: &Unassigned) -> bool {

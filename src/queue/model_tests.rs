@@ -134,6 +134,7 @@ impl Rig {
                 let freed = self.store().retry(&selector).unwrap();
                 assert_eq!(freed, self.model.retry(&named));
             }
+            Op::TakeOut { which, discard } => self.take_out(which, *discard),
             Op::Checkpoint => checkpoint(self.store()),
             Op::Reopen { reboot } => {
                 let path = self.store().path().to_owned();
@@ -277,6 +278,25 @@ impl Rig {
         assert_eq!(assigned.readings, self.model.assign(&named, job));
     }
 
+    fn take_out(&mut self, which: &Which, discard: bool) {
+        let (named, selector) = self.named(which, None);
+        if selector == Selector::default() {
+            return;
+        }
+        let (to, reason) = if discard {
+            (State::Discarded, "flush")
+        } else {
+            (State::Rejected, "the job is gone")
+        };
+        let store = self.store.as_mut().unwrap();
+        let taken = match to {
+            State::Discarded => store.discard(&selector, reason),
+            _ => store.reject(&selector, reason),
+        };
+        let taken = taken.unwrap();
+        assert_eq!((taken.readings, taken.left), self.model.take_out(&named, to, reason));
+    }
+
     /// The same selection in the words of both.
     fn named(&self, which: &Which, times: Option<(u8, u8)>) -> (Named, Selector) {
         let seq = which.seq.and_then(|(one, other)| {
@@ -341,6 +361,9 @@ impl Rig {
             assert_eq!(listed.boot, row.boot as i64 + 1);
             assert_eq!(listed.job.as_ref(), self.model.job(row));
             assert_eq!(listed.total_gallons, row.total.gallons(), "reading {}", row.seq.0);
+            if let Some((_, reason)) = row.ruling.as_ref().filter(|_| row.state != State::Sent) {
+                assert_eq!(self.view.show(row.seq).unwrap().reason.as_ref(), Some(reason));
+            }
             let frozen = row.frozen.as_ref().map(|frozen| UtcMs(frozen.second * 1000));
             assert_eq!(listed.utc, frozen.or(self.model.time(row)));
             let tare = row.span.is_some_and(|span| spans.insert(span));
@@ -375,7 +398,7 @@ impl Rig {
             let (wire, id): (Vec<u8>, Option<String>) =
                 (found.get(3).unwrap(), found.get(4).unwrap());
             assert_eq!((&wire, &id), (&frozen.wire, &row.server_id));
-            if row.state == State::Rejected {
+            if row.state == State::Rejected && row.ruling.is_none() {
                 assert_eq!(found.get::<_, Option<String>>(5).unwrap(), row.message);
             }
         }

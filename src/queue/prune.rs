@@ -83,7 +83,7 @@ impl Store {
         let Some(last_seen) = seen else { return Ok(Pruned::DONE) };
         let old = self.spared(old)?;
         if !old.is_empty() {
-            self.take_out(&old, today, had)?;
+            self.drop_rows(&old, today, had)?;
         }
         Ok(Pruned { rows: old.len() as i64, next: Some(last_seen) })
     }
@@ -175,7 +175,7 @@ impl Store {
 
     /// One transaction: a power cut leaves the rows and no share of theirs in the tally, or
     /// the other way round; the balance holds in both.
-    fn take_out(&mut self, old: &[Old], today: i64, had: i64) -> Result<(), QueueError> {
+    fn drop_rows(&mut self, old: &[Old], today: i64, had: i64) -> Result<(), QueueError> {
         let tx = Self::begin(&mut self.db, DOING)?;
         let (mut highest, mut attempt) = (Seq(0), 0);
         for row in old {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{Doing, QueueError};
 
 /// Every migration; `user_version` is how many have been run.
-const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// A reading, as it is now, counts where it stands.
 macro_rules! stands {
@@ -271,6 +271,17 @@ CREATE TABLE carried (
     lost INTEGER NOT NULL,
     done INTEGER NOT NULL
 ) WITHOUT ROWID;
+";
+
+/// Readings that an operator took out of delivery, what they were before, and why. What is
+/// rejected is not made ready by a settling; it is by `retry`, which asks about what was in
+/// doubt first. An append doesn't touch it, and what is pruned takes its row along.
+const THIRD: &str = "
+CREATE TABLE ruling (
+    seq INTEGER PRIMARY KEY REFERENCES reading (seq) ON DELETE CASCADE,
+    was INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
 ";
 
 /// The schema this program writes.

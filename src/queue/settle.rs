@@ -153,7 +153,8 @@ fn settle_one(tx: &Connection, seq: Seq, outcome: &Outcome) -> Result<(), QueueE
     let (state, from, id, message) = match outcome {
         // A record that is found at the server is sent, whatever was thought of it before.
         Outcome::Sent(id) => (State::Sent, "0, 1, 3, 6", id.as_deref(), None),
-        Outcome::Open => (State::Open, "1, 3", None, None),
+        // Not what an operator has rejected meanwhile.
+        Outcome::Open => (State::Open, "1, 3) AND seq NOT IN (SELECT seq FROM ruling", None, None),
         Outcome::Rejected(message) => (State::Rejected, "0, 1", None, Some(message.as_str())),
     };
     let changed = tx

@@ -51,6 +51,7 @@ pub(super) fn detail(r: &rusqlite::Row<'_>, anchors: &Anchors) -> Detail {
         record: wire.and_then(|wire| serde_json::from_slice(&wire).ok()),
         server_id: r.get(27).unwrap_or_default(),
         message: r.get(28).unwrap_or_default(),
+        reason: r.get(29).unwrap_or_default(),
         problem,
     }
 }

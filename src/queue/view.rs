@@ -120,6 +120,8 @@ pub struct Detail {
     /// What is wrong with its row, where that can't be decoded; what can't be taken of it
     /// is shown as nothing then.
     pub problem: Option<String>,
+    /// Why an operator took it out of delivery.
+    pub reason: Option<String>,
 }
 
 const LISTED: &str =
@@ -282,7 +284,8 @@ impl View {
         let doing = "show a reading";
         let sql = format!(
             "SELECT {LISTED}, r.rate, r.temp_fluid, r.temp_ambient, r.battery_pct, r.runtime_min, r.fix_age_ms,
-             r.hdop, s.k, d.attempt, d.wire, d.server_id, d.message {FROM} WHERE r.seq = ?1"
+             r.hdop, s.k, d.attempt, d.wire, d.server_id, d.message,
+             (SELECT u.reason FROM ruling u WHERE u.seq = r.seq AND r.state IN (3, 4)) {FROM} WHERE r.seq = ?1"
         );
         let anchors = by_boot(&self.db)?;
         let mut detail = self

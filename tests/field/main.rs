@@ -32,6 +32,7 @@ mod ports;
 mod power;
 mod road;
 mod stop;
+mod taken_out;
 mod unplug;
 mod verify;
 mod waking;

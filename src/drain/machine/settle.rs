@@ -8,7 +8,7 @@ use super::super::isolate::{Isolation, Lone};
 use super::super::reconcile::{Findings, Flaw};
 use super::{Cause, Doubt, Effects, LONE_REFUSALS, Machine, Session, Trouble};
 use crate::clock::UtcMs;
-use crate::delivery::{JobKey, Outcome};
+use crate::delivery::{JobKey, OpenAttempt, Outcome};
 use crate::jobcloser::verdict::Unbelievable;
 use crate::reading::Seq;
 
@@ -16,6 +16,44 @@ impl Machine {
     /// The readings in doubt of a job.
     pub fn doubted(&self, key: &JobKey) -> Vec<Seq> {
         self.doubts.iter().filter(|d| d.key == *key).flat_map(|d| d.seqs.iter().copied()).collect()
+    }
+
+    /// Every reading in doubt.
+    pub fn all_doubted(&self) -> Vec<Seq> {
+        self.doubts.iter().flat_map(|d| d.seqs.iter().copied()).collect()
+    }
+
+    /// An operator has changed what is in doubt: only `open` of it may still be, and of
+    /// `left`, all that is written down, some may have been put back. Nothing is asked about
+    /// what was taken out.
+    pub fn doubts_changed(
+        &mut self,
+        open: &BTreeSet<Seq>,
+        left: Vec<OpenAttempt>,
+        now: Instant,
+    ) -> Effects {
+        let known: BTreeSet<Seq> = self.all_doubted().into_iter().collect();
+        for doubt in &mut self.doubts {
+            doubt.seqs.retain(|seq| open.contains(seq));
+        }
+        self.doubts.retain(|doubt| !doubt.seqs.is_empty());
+        let settles_at = now + self.settle_after;
+        for mut attempt in left {
+            attempt.seqs.retain(|seq| !known.contains(seq));
+            if !attempt.seqs.is_empty() {
+                self.doubts.push(Doubt::left(attempt, settles_at));
+            }
+        }
+        let mut effects = Effects::default();
+        for seq in known.difference(open) {
+            self.leave_isolation(&[*seq], &mut effects);
+        }
+        // Not that the server can't be reached: no answer has said otherwise.
+        let over = self.doubts.is_empty() && self.trouble == Some(Trouble::Unclear);
+        if over || matches!(self.trouble, Some(Trouble::NotSettled(_))) {
+            self.trouble = self.unsettled();
+        }
+        effects
     }
 
     /// The server was asked and its answer says nothing: the doubts stay. `wall` serves a

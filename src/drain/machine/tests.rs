@@ -1,5 +1,7 @@
 //! Delivery as timelines: a server that does this, then that; what the machine does.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::clock::UtcMs;
 use crate::drain::reconcile::{Checked, Findings, Flaw};
@@ -938,4 +940,24 @@ fn an_acknowledged_record_that_is_gone_does_not_keep_a_job_in_doubt_for_ever() {
     assert_eq!(lacking(&mut line, &[2], &[]).unwrap().lost, seqs(2..=2));
     assert_eq!(line.work(), Step::Settle(key(A)), "at once: what it lacked is to be sent again");
     assert_eq!(line.found(&[], &seqs(5..=6), true).results, open(5..=6));
+}
+
+#[test]
+fn what_an_operator_took_out_is_asked_about_no_more_and_what_came_back_is() {
+    let mut line = Line::new();
+    line.sent(&seqs(1..=3), &silence());
+    assert_eq!(line.machine.doubted(&key(A)), seqs(1..=3));
+    let of = |seqs: Vec<Seq>| OpenAttempt { id: 1, key: key(A), seqs };
+    let left = vec![of(seqs(2..=2))];
+    let open = seqs(2..=2).into_iter().collect();
+    assert_eq!(line.machine.doubts_changed(&open, left, line.now), Effects::default());
+    assert_eq!(line.machine.doubted(&key(A)), seqs(2..=2));
+    line.machine.doubts_changed(&BTreeSet::new(), Vec::new(), line.now);
+    line.pass(3600);
+    assert!(matches!(line.work(), Step::Send(..)), "nothing left to ask about");
+
+    line.machine.doubts_changed(&BTreeSet::new(), vec![of(seqs(1..=3))], line.now);
+    assert!(matches!(line.work(), Step::Send(..)), "not before `settle_after`");
+    line.pass(61);
+    assert_eq!(line.work(), Step::Settle(key(A)));
 }

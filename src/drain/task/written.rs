@@ -48,6 +48,21 @@ impl Drain {
         .await
     }
 
+    /// Takes over what an operator has made of readings in doubt, if there was a command.
+    /// Between two requests all that is in doubt is known to the machine, so that what it
+    /// doesn't know was put back.
+    pub(super) async fn count_doubts(&mut self) -> Result<(), QueueError> {
+        if !std::mem::take(&mut self.recount) {
+            return Ok(());
+        }
+        let known = self.machine.all_doubted();
+        let (open, left) =
+            self.ask(move |store| Ok((store.frozen(&known)?, store.open_attempts()?))).await?;
+        let open = open.into_iter().map(|frozen| frozen.seq).collect();
+        let effects = self.machine.doubts_changed(&open, left, Instant::now());
+        self.write_down(effects).await
+    }
+
     /// The queue failed, and the machine may know more than is written down: what is
     /// written decides, so it starts anew from there.
     pub(super) async fn recover(&mut self, err: &QueueError, stop: &mut Stop) {

@@ -30,6 +30,8 @@ pub struct Row {
     /// What was last said against it.
     pub message: Option<String>,
     pub server_id: Option<String>,
+    /// What it was when an operator took it out, and why.
+    pub ruling: Option<(State, String)>,
 }
 
 /// What never changes again, but for the attempt.
@@ -159,6 +161,7 @@ impl Model {
             frozen: None,
             message: None,
             server_id: None,
+            ruling: None,
         });
         seq
     }
@@ -274,6 +277,7 @@ impl Model {
                 row.state = State::Sent;
                 row.server_id = id.clone().or(row.server_id.take());
             }
+            (Outcome::Open, State::Rejected) if row.ruling.is_some() => (),
             (Outcome::Open, State::InDoubt | State::Rejected) => row.state = State::Open,
             (Outcome::Rejected(message), State::Open | State::InDoubt) => {
                 row.state = State::Rejected;
@@ -326,12 +330,37 @@ impl Model {
     pub fn retry(&mut self, which: &Named) -> u64 {
         let mut freed = 0;
         for n in self.named(which) {
-            if matches!(self.rows[n].state, State::Rejected | State::TimeConflict) {
-                self.rows[n].state = State::Open;
+            let row = &mut self.rows[n];
+            if matches!(row.state, State::Rejected | State::TimeConflict) {
+                // What may be at the server is asked about, not sent again.
+                let was = row.ruling.take().map(|(was, _)| was);
+                let doubtful = was == Some(State::InDoubt);
+                row.state = if doubtful { State::InDoubt } else { State::Open };
                 freed += 1;
             }
         }
         self.refused.clear();
         freed
+    }
+
+    /// Rule 12, and an operator's last word; says how many of the named are out, and how
+    /// many stay.
+    pub fn take_out(&mut self, which: &Named, to: State, reason: &str) -> (u64, u64) {
+        let (mut out, mut left) = (0, 0);
+        for n in self.named(which) {
+            let row = &mut self.rows[n];
+            let fits = match to {
+                State::Discarded => row.state == State::Open && row.frozen.is_none(),
+                _ => matches!(row.state, State::Open | State::InDoubt | State::TimeConflict),
+            };
+            if fits {
+                row.ruling = Some((row.state, reason.to_owned()));
+                row.state = to;
+                out += 1;
+            } else {
+                left += 1;
+            }
+        }
+        (out, left)
     }
 }

@@ -46,6 +46,11 @@ pub enum Op {
         job: u8,
     },
     Retry(Which),
+    /// An operator takes readings out of delivery.
+    TakeOut {
+        which: Which,
+        discard: bool,
+    },
     /// Everything in the log goes into the database.
     Checkpoint,
     /// A quiet end, and a start.
@@ -136,6 +141,7 @@ fn change() -> impl Strategy<Value = Op> {
             which, times, job
         }),
         1 => which().prop_map(Op::Retry),
+        2 => (which(), any::<bool>()).prop_map(|(which, discard)| Op::TakeOut { which, discard }),
     ]
 }
 
