@@ -3,6 +3,7 @@
 //! doubled. That the disk would show it otherwise is shown first.
 
 use std::path::Path;
+use std::time::Duration;
 
 use hil_sim::bench::Bench;
 use hil_sim::dice::Dice;
@@ -11,7 +12,7 @@ use rstest::rstest;
 use rusqlite::Connection;
 
 use crate::bench::{SOON, nightly, options};
-use crate::look::{live, readings, seconds, until_baseline};
+use crate::look::{readings, until_baseline};
 use crate::road;
 
 /// How often the power goes in each of the campaigns: 10 times, or by night 50.
@@ -98,7 +99,7 @@ fn a_disk_refuses_as_it_is_told_and_takes_writes_again() {
     assert_eq!(write(10 << 10), Ok(()));
     let (writes, fsyncs) = (disk.writes(), disk.fsyncs());
     let open = std::fs::File::options().write(true).open(&file).unwrap();
-    disk.delay_fsync(std::time::Duration::from_millis(120));
+    disk.delay_fsync(Duration::from_millis(120));
     let begun = std::time::Instant::now();
     open.sync_all().unwrap();
     assert!(begun.elapsed().as_millis() >= 120);
@@ -122,19 +123,16 @@ const PLACES: [&str; 6] = [
     "settle_after_commit",
 ];
 
-/// The newest number that the agent shows now.
-fn shown(bench: &Bench) -> i64 {
-    live(bench)["last_seq"].as_i64().unwrap_or(0)
-}
-
 /// Lives until the power goes, at a random moment or at a place; the greatest number shown.
 async fn live_and_lose_power(bench: &mut Bench, dice: &mut Dice, cut: Cut) -> i64 {
     let mut newest = 0;
     let life = 6 + dice.below(18);
     for _ in 0..life {
-        seconds(0.1).await;
-        // Not by the bench, which would take an end at a place for a mishap.
-        newest = newest.max(shown(bench));
+        // An end at a place is expected, and no mishap.
+        let _ = bench.wait_for_agents_end(Duration::from_millis(100)).await;
+        if let Ok(status) = bench.status().await {
+            newest = newest.max(status.last_seq.unwrap_or(0));
+        }
     }
     bench.cut_power(cut).unwrap();
     newest
@@ -154,7 +152,7 @@ async fn after_any_power_cut_what_was_shown_is_there_and_the_queue_opens(#[case]
     let mut setup = options();
     setup.disk = true;
     let mut bench = Bench::start(setup).await.unwrap();
-    let by = std::time::Duration::from_millis(5 + dice.below(20));
+    let by = Duration::from_millis(5 + dice.below(20));
     bench.disk().unwrap().delay_fsync(by);
     until_baseline(&bench).await;
     bench.drive(1.2, 130.0);
