@@ -10,10 +10,12 @@ use rstest::rstest;
 
 use crate::bench::{SOON, nightly, options};
 use crate::look::{delivered, readings, said, seconds, until, until_baseline};
+use crate::road;
 
-/// How often the power goes in the campaign of random moments: 20 times, or by night 300.
+/// How often the power goes in each of the three campaigns of random moments: 20 times, or
+/// by night 100.
 fn cuts() -> u32 {
-    if nightly() { 300 } else { 20 }
+    if nightly() { 100 } else { 20 }
 }
 
 fn has_testhooks(name: &str) -> bool {
@@ -81,9 +83,15 @@ async fn a_power_cut_at_any_place_loses_nothing_and_doubles_nothing(
     all_are_there(&bench, newest);
 }
 
+#[rstest]
+#[case::first(1)]
+#[case::second(2)]
+#[case::third(3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_random_moments_20_times_in_a_row_it_keeps_what_was_shown_and_doubles_nothing() {
-    let seed = std::process::id().into();
+async fn killed_at_random_moments_while_the_network_fails_it_keeps_what_was_shown_and_doubles_nothing(
+    #[case] campaign: u64,
+) {
+    let seed = u64::from(std::process::id()) * 4 + campaign;
     println!("seed {seed}");
     let mut dice = Dice::new(seed);
     let mut bench = Bench::start(options()).await.unwrap();
@@ -93,10 +101,7 @@ async fn killed_at_random_moments_20_times_in_a_row_it_keeps_what_was_shown_and_
     bench.wait_for_records(2, SOON).await.unwrap();
     let mut newest = 0;
     for _ in 0..cuts() {
-        // Often a batch is stored and its answer lost before the power goes, too.
-        if dice.below(3) == 0 {
-            bench.server().fault(Fault::StoreAndDrop, Times::Next(1));
-        }
+        road::fail_at_random(&mut bench, &mut dice).await;
         let life = 300 + dice.below(2200);
         for _ in 0..life / 100 {
             seconds(0.1).await;
@@ -106,6 +111,7 @@ async fn killed_at_random_moments_20_times_in_a_row_it_keeps_what_was_shown_and_
         seconds(dice.below(400) as f64 / 1000.0).await;
         bench.start_agent().unwrap();
     }
+    road::heal(&mut bench).await;
     let records = bench.records().len();
     bench.wait_for_records(records + 3, SOON).await.unwrap();
     bench.stop_spraying();
