@@ -2,6 +2,38 @@
 //! the process with SIGKILL at the N-th time it passes the place. Without the feature
 //! `testhooks` nothing of it is compiled.
 
+/// Every place, in the order of a reading's way from the meter to its acknowledgement and on.
+pub const PLACES: &[&str] = &[
+    "sample_before_judged",
+    "fix_taken",
+    "anchor_before_commit",
+    "anchor_after_commit",
+    "reading_made",
+    "append_before_commit",
+    "append_after_commit",
+    "reading_told",
+    "sign_in_before",
+    "sign_in_after",
+    "freeze_before_commit",
+    "freeze_after_commit",
+    "answered_before_settle",
+    "ask_before",
+    "ask_in_the_list",
+    "ask_answered",
+    "asked_before_settle",
+    "settle_before_commit",
+    "settle_after_commit",
+    // A job that is over.
+    "verify_before_asking",
+    "verify_before_commit",
+    "verify_after_commit",
+    // A queue that is damaged.
+    "aside_begun",
+    "aside_moving",
+    "aside_done",
+    "begun_before_commit",
+];
+
 /// Passes a place called `name`.
 #[cfg(not(feature = "testhooks"))]
 #[inline(always)]

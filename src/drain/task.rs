@@ -217,6 +217,7 @@ impl Drain {
         self.parts.view.send_replace(self.machine.view("signing in", None, Instant::now()));
         // Without credentials a sign-in asks nobody, and proves nothing about the connection.
         let unreached = self.machine.trouble() == Some(&Trouble::NotReached);
+        failpoint::pass("sign_in_before");
         let asked = async {
             match client.sign_in().await {
                 SignIn::NotNeeded if unreached && !client.reach().await => None,
@@ -224,6 +225,7 @@ impl Drain {
             }
         };
         let Some(outcome) = self.unless_stopped(asked, stop).await else { return };
+        failpoint::pass("sign_in_after");
         let outcome = match outcome {
             None => SignInOutcome::NotReached,
             Some(outcome) => connect::signed_in(&outcome, (self.now)()),
@@ -266,12 +268,13 @@ impl Drain {
             .await?;
         let look = self.recogniser.look_for(doubted, sent);
         let asked_at = Instant::now();
-        failpoint::pass("settle_before_asking");
+        failpoint::pass("ask_before");
         let asked = client.get_all(&key.job, &key.event, look, |look, row| {
-            failpoint::pass("settle_in_the_list");
+            failpoint::pass("ask_in_the_list");
             look.take(row);
         });
         let Some(listed) = self.unless_stopped(asked, stop).await else { return Ok(()) };
+        failpoint::pass("ask_answered");
         let findings = match listed {
             Ok(look) => look.findings(),
             Err(why) => {

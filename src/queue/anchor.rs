@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::{Doing, QueueError, Store};
 use crate::clock::resolve::resolve;
 use crate::clock::{Anchor, BootInstant, UtcMs};
+use crate::failpoint;
 
 impl Store {
     /// Stores an anchor of the running boot. A moment that has one of the same source keeps
@@ -16,6 +17,7 @@ impl Store {
     /// # Errors
     /// Where it can't be written.
     pub fn add_anchor(&mut self, anchor: Anchor) -> Result<(), QueueError> {
+        failpoint::pass("anchor_before_commit");
         let stored = self
             .db
             .execute(
@@ -23,6 +25,7 @@ impl Store {
                 params![self.boot, anchor.at, anchor.utc, anchor.err_ms, anchor.source],
             )
             .doing("store an anchor")?;
+        failpoint::pass("anchor_after_commit");
         // After the commit: a reading must not be frozen by an anchor that a power cut
         // could take away again. One that wasn't stored would be gone at the next start.
         if stored > 0 {

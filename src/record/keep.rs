@@ -14,6 +14,7 @@ use super::unsaved::{READINGS, Unsaved};
 use super::view::NotDurable;
 use crate::cause::chain;
 use crate::clock::{Anchor, BootInstant};
+use crate::failpoint;
 use crate::queue::{Queue, QueueError, Store};
 use crate::reading::{Reading, Seq};
 
@@ -84,6 +85,7 @@ impl Keep {
 
     /// A reading that is to be kept.
     pub fn reading(&mut self, reading: Reading) {
+        failpoint::pass("reading_made");
         self.unsaved.reading(reading);
     }
 
@@ -143,6 +145,7 @@ impl Keep {
         self.flight = None;
         if let Some(seq) = kept.last {
             self.recorded.send_replace(seq);
+            failpoint::pass("reading_told");
         }
         let anchors = self.unsaved.kept(kept.readings, kept.anchors);
         self.tell_anchors(&anchors);

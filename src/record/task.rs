@@ -162,6 +162,7 @@ impl Record {
             self.keep.anchor(anchor);
         }
         self.recorder.fix(fix);
+        failpoint::pass("fix_taken");
     }
 
     fn tick(&mut self, now: BootInstant) {

@@ -41,13 +41,23 @@ fn all_are_there(bench: &Bench, shown: i64) {
 
 #[rstest]
 #[case::a_sample_is_heard("sample_before_judged:12", None)]
+#[case::a_fix_is_taken("fix_taken:12", None)]
+#[case::a_time_is_not_yet_committed("anchor_before_commit:1", None)]
+#[case::a_time_is_committed("anchor_after_commit:1", None)]
+#[case::a_reading_is_made("reading_made:3", None)]
 #[case::a_reading_is_not_yet_committed("append_before_commit:3", None)]
 #[case::a_reading_is_committed("append_after_commit:3", None)]
+#[case::a_reading_is_told("reading_told:3", None)]
+#[case::nobody_is_signed_in("sign_in_before:1", None)]
+#[case::somebody_is_signed_in("sign_in_after:1", None)]
 #[case::a_batch_is_not_yet_frozen("freeze_before_commit:2", None)]
 #[case::a_batch_is_frozen_and_not_sent("freeze_after_commit:2", None)]
 #[case::a_batch_is_stored_and_its_answer_unread("answered_before_settle:2", None)]
 #[case::an_acknowledgement_is_not_yet_committed("settle_before_commit:2", None)]
 #[case::an_acknowledgement_is_committed("settle_after_commit:2", None)]
+#[case::the_server_is_to_be_asked("ask_before:1", Some(Fault::StoreAndDrop))]
+#[case::the_server_is_answering("ask_in_the_list:1", Some(Fault::StoreAndDrop))]
+#[case::the_server_has_answered("ask_answered:1", Some(Fault::StoreAndDrop))]
 #[case::the_server_has_been_asked("asked_before_settle:1", Some(Fault::StoreAndDrop))]
 #[case::what_it_said_is_not_yet_committed("settle_before_commit:2", Some(Fault::StoreAndDrop))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,6 +91,30 @@ async fn a_power_cut_at_any_place_loses_nothing_and_doubles_nothing(
     bench.stop_spraying();
     bench.settle_and_judge(SOON).await.assert_clean();
     all_are_there(&bench, newest);
+}
+
+#[test]
+fn the_power_is_cut_at_every_place_that_there_is() {
+    let cases =
+        concat!(include_str!("crash.rs"), include_str!("damage.rs"), include_str!("verify.rs"));
+    for place in spraylog::failpoint::PLACES {
+        assert!(cases.contains(&format!("(\"{place}:")), "{place}: no case");
+    }
+    let mut passed = Vec::new();
+    let mut look = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(path) = look.pop() {
+        if path.is_dir() {
+            look.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let names = text.split("failpoint::pass(\"").skip(1);
+        passed.extend(names.map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    let mut listed = spraylog::failpoint::PLACES.to_vec();
+    listed.sort_unstable();
+    passed.sort_unstable();
+    assert_eq!(passed, listed, "each place is in the list, and in one place");
 }
 
 #[rstest]

@@ -5,6 +5,7 @@ use hil_sim::agent::EVENT_ID;
 use hil_sim::bench::{Bench, Look};
 use hil_sim::jobcloser::{Fault, Times};
 use hil_sim::judge::Kind;
+use rstest::rstest;
 use serde_json::Value;
 
 use crate::bench::{SOON, options};
@@ -54,6 +55,30 @@ async fn a_job_that_is_over_is_verified_and_its_owner_reads_so() {
     let said = String::from_utf8(command(&bench, &["status"]).await.stdout).unwrap();
     assert!(said.contains("records, all at JobCloser, verified "), "{said}");
     assert_eq!(asked(&bench, "getall").len(), 1, "asked once");
+    all_delivered(bench).await;
+}
+
+#[rstest]
+#[case::it_is_to_be_asked("verify_before_asking:1")]
+#[case::what_it_said_is_not_yet_committed("verify_before_commit:1")]
+#[case::what_it_said_is_committed("verify_after_commit:1")]
+#[tokio::test]
+async fn a_power_cut_while_a_job_is_verified_leaves_it_to_the_next_start(#[case] place: &str) {
+    if cfg!(not(feature = "testhooks")) {
+        eprintln!("skipped: a power cut while a job is verified (needs --features testhooks)");
+        return;
+    }
+    let mut bench = sprayed(None).await;
+    bench.stop_agent().await.unwrap();
+    bench.agent_mut().set_env("SPRAYLOG_FAILPOINT", place);
+    bench.start_agent().unwrap();
+    bench.wait_until_ready(SOON).await.unwrap();
+    next_job(&mut bench).await;
+    assert!(!bench.wait_for_agents_end(SOON).await.unwrap().success());
+
+    bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    bench.start_agent().unwrap();
+    bench.wait_until("verified", SOON, verified).await.unwrap();
     all_delivered(bench).await;
 }
 
