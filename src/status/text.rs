@@ -1,9 +1,13 @@
 //! The snapshot in a technician's words: what works, what doesn't, what to do. Made from
 //! the same JSON that `--json` prints, so that the two can't disagree.
 
+mod remarks;
+
 use std::fmt::Write;
 
 use serde_json::Value;
+
+use remarks::{disk, learnt};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -206,39 +210,6 @@ fn server(out: &mut String, s: &Value) -> std::fmt::Result {
             None => write!(out, "sent, and not answered; asked about")?,
         }
         writeln!(out, " in {} s", doubt["next_question_s"])?;
-    }
-    Ok(())
-}
-
-/// What a test record has shown of this server; of another it is worth nothing.
-fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
-    let Some(base_url) = l["base_url"].as_str() else { return Ok(()) };
-    if url.as_str().is_some_and(|url| url != base_url) {
-        return writeln!(out, "          what was learnt of {base_url} is void: another server");
-    }
-    for remark in lines(&l["remarks"]) {
-        writeln!(out, "          {remark}")?;
-    }
-    Ok(())
-}
-
-/// Only what is wrong with it.
-fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
-    let mib = |bytes: &Value| bytes.as_u64().unwrap_or(0) >> 20;
-    if d["low"] == true {
-        let ballast = if d["ballast"] == true { "there" } else { "given up" };
-        writeln!(
-            out,
-            "disk      LOW: {} MiB free, ballast {ballast}; make room (queue.min_free)",
-            mib(&d["free_bytes"])
-        )?;
-    }
-    if d["over_max"] == true {
-        writeln!(
-            out,
-            "disk      LARGE: the queue has {} MiB (queue.max_bytes); nothing is deleted for it",
-            mib(&d["queue_bytes"])
-        )?;
     }
     Ok(())
 }

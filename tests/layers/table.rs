@@ -113,7 +113,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("record::task", Flow("record", RECORD)),
     ("status", Flow("status", STATUS)),
     ("status::live", Flow("status", STATUS)),
-    ("status::text", Flow("status", STATUS)),
+    ("status::text::*", Flow("status", STATUS)),
     ("upkeep", Flow("upkeep", UPKEEP)),
     ("upkeep::room", Pure),
     // Agent.
