@@ -19,10 +19,12 @@
 //! # Ok(()) }
 //! ```
 
+mod error;
 mod look;
 mod options;
 mod play;
 
+pub use error::BenchError;
 pub use look::Look;
 pub use options::BenchOptions;
 pub use play::turn_rig;
@@ -34,11 +36,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use toml::Table;
 
-use crate::agent::{self, Agent, AgentError, AgentPorts};
-use crate::disk::{Cut, Disk, DiskError};
-use crate::jobcloser::{Options, Server, StartError};
-use crate::outlet::OutletError;
-use crate::rig::{Rig, RigError, RigSetup};
+use crate::agent::{self, Agent, AgentPorts};
+use crate::disk::{Cut, Disk};
+use crate::jobcloser::{Options, Server};
+use crate::rig::{Rig, RigSetup};
 use crate::truth::Trouble;
 
 /// How often an agent that is to end is looked at: the truth should know when it did.
@@ -50,48 +51,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// With this set, a bench keeps its directory and says where it is.
 const KEEP: &str = "HIL_SIM_KEEP";
 
-/// Why the bench does not work. What the agent does wrong is no error but a finding.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// No directory to work in.
-    #[error("can't make a directory for the bench")]
-    Dir {
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The rig.
-    #[error(transparent)]
-    Rig(#[from] RigError),
-    /// A cable.
-    #[error(transparent)]
-    Cable(#[from] OutletError),
-    /// The server.
-    #[error(transparent)]
-    Server(#[from] StartError),
-    /// The agent.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    /// The disk under its data.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// What a scenario says of the server's switches.
-    #[error("can't set the server's switches")]
-    Behaviour {
-        /// Which and why.
-        source: serde_json::Error,
-    },
-    /// Something awaited did not come.
-    #[error("waited {waited_s} s in vain for {what}; {found}")]
-    InVain {
-        /// What.
-        what: String,
-        /// How long.
-        waited_s: u64,
-        /// What there was instead.
-        found: String,
-    },
-}
-
 /// Rig, server and agent.
 pub struct Bench {
     // Dropped in this order: the agent first, its directory last.
@@ -102,6 +61,8 @@ pub struct Bench {
     base_config: Table,
     shown_seq: Option<i64>,
     mishaps: Vec<String>,
+    /// How the agent ended, where that was noticed before anybody waited for it.
+    ended: Option<ExitStatus>,
     disk: Option<Disk>,
     dir: Option<TempDir>,
     dir_path: PathBuf,
@@ -153,6 +114,7 @@ impl Bench {
             base_config,
             shown_seq: None,
             mishaps: Vec::new(),
+            ended: None,
             disk,
             dir: Some(dir),
             dir_path,
@@ -259,6 +221,7 @@ impl Bench {
     /// Where it runs already or can't be started.
     pub fn start_agent(&mut self) -> Result<(), BenchError> {
         self.notice_end();
+        self.ended = None;
         self.agent.start()?;
         let now = self.rig.clock().now_ms();
         self.rig.truth_log().lock().end(Trouble::AgentDown, now);
@@ -293,6 +256,11 @@ impl Bench {
         within: Duration,
     ) -> Result<ExitStatus, BenchError> {
         let begun = Instant::now();
+        // Noticed in a look at its status meanwhile: now somebody expected it.
+        if let Some(status) = self.ended.take() {
+            self.mishaps.retain(|mishap| *mishap != ended(status));
+            return Ok(status);
+        }
         loop {
             if let Some(status) = self.agent.ended_by_itself() {
                 self.note_agent_down();
@@ -335,7 +303,8 @@ impl Bench {
     fn notice_end(&mut self) {
         if let Some(status) = self.agent.ended_by_itself() {
             self.note_agent_down();
-            self.mishaps.push(format!("the agent ended by itself: {status}"));
+            self.mishaps.push(ended(status));
+            self.ended = Some(status);
         }
     }
 }
@@ -344,4 +313,8 @@ fn disk_under(dir: &Path) -> Result<Disk, BenchError> {
     let data = dir.join("data");
     std::fs::create_dir(&data).map_err(|source| BenchError::Dir { source })?;
     Ok(Disk::mount(&data)?)
+}
+
+fn ended(status: ExitStatus) -> String {
+    format!("the agent ended by itself: {status}")
 }
