@@ -7,6 +7,7 @@
 
 mod damage;
 mod ground;
+mod log_level;
 mod reload;
 mod tasks;
 mod wire;
@@ -29,7 +30,7 @@ use crate::queue::{DirLock, LockError, QueueError};
 use crate::record::task::RecordError;
 use crate::stop::Stopper;
 use crate::systemd::{self, Asked, Signals};
-pub use reload::SetLogLevel;
+pub use log_level::SetLogLevel;
 
 use reload::Reload;
 use tasks::Tasks;
@@ -226,7 +227,10 @@ impl Running {
         self.tasks.join(&["drain"], Duration::from_millis(3100)).await;
         self.rest.stop();
         self.tasks
-            .join(&["links", "control", "watchdog", "upkeep"], Duration::from_millis(100))
+            .join(
+                &["links", "control", "watchdog", "upkeep", "log level"],
+                Duration::from_millis(100),
+            )
             .await;
         drop((self.reload, self.tasks));
         close(self.queue).await;

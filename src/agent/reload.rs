@@ -20,15 +20,10 @@ use crate::queue::{Queue, QueueError};
 use crate::record::rig::Rig;
 use crate::status::AgentView;
 
-/// Sets another log level while the agent runs.
-pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
-
 /// Everything that a reload may change.
 pub struct Reload {
     /// The file that was named on the command line.
     pub path: Option<PathBuf>,
-    /// What sets the log level.
-    pub set_log_level: SetLogLevel,
     /// The configuration in force.
     pub config: watch::Sender<Arc<Config>>,
     /// The same with its profile.
@@ -65,7 +60,6 @@ impl Reload {
         }
         self.rig.send_replace(Rig { config: Arc::clone(&config), profile });
         self.config.send_replace(Arc::clone(&config));
-        (self.set_log_level)(&config.log.level);
         let told = self.tell_wanted().await;
         self.agent.send_modify(|view| {
             *view = AgentView { rows_missing: view.rows_missing, ..AgentView::default() };
@@ -190,7 +184,6 @@ mod tests {
         let (agent, seen) = watch::channel(AgentView::default());
         let mut reload = Reload {
             path: Some(path.clone()),
-            set_log_level: Box::new(|_| {}),
             config: watch::channel(Arc::clone(&config)).0,
             rig: watch::channel(Rig { config: Arc::clone(&config), profile }).0,
             wanted: watch::channel(wanted(None, &config.job)).0,

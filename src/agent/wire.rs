@@ -7,7 +7,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::ground::Ground;
-use super::reload::{Reload, SetLogLevel};
+use super::log_level::{LogLevel, SetLogLevel};
+use super::reload::Reload;
 use super::tasks::Tasks;
 use super::{AgentError, Running};
 use crate::clock::Anchor;
@@ -120,7 +121,7 @@ pub async fn start(
         gps: gps_seen,
         record: record_seen,
         drain: drain_seen,
-        room,
+        room: room.clone(),
         anchors,
         wanted,
         pulses: pulses.to_vec(),
@@ -137,9 +138,9 @@ pub async fn start(
         pulse: control_pulse,
     };
     let control = Control::new(&config.status.socket, parts);
+    let log_level = LogLevel { set: set_log_level, config: config_tx.subscribe(), room };
     let reload = Reload {
         path: config_path,
-        set_log_level,
         config: config_tx,
         rig: rig_tx,
         wanted: wanted_tx,
@@ -158,6 +159,7 @@ pub async fn start(
     tasks.start("links", ended(Links::listen().run(link_up, rest_stop.clone())));
     tasks.start("control", ended(control.run(rest_stop.clone())));
     tasks.start("upkeep", ended(upkeep.run(rest_stop.clone())));
+    tasks.start("log level", ended(log_level.run(rest_stop.clone())));
     tasks.start("watchdog", ended(systemd::watchdog(pulses.to_vec(), clock, rest_stop)));
     // It may wait for the disk, and recording doesn't wait for that.
     reload.keep_if_good(start).await;

@@ -153,3 +153,21 @@ async fn on_a_full_disk_the_ballast_is_given_up_so_that_readings_go_on_and_built
     bench.settle_and_judge(SOON).await.assert_clean();
     assert!(readings(&bench).iter().all(|r| r["lat"].is_number()), "each has its place");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn below_min_free_only_warnings_are_logged_and_readings_go_on() {
+    let mut bench = Bench::start(options_with("[queue]\nmin_free = \"512 TiB\"")).await.unwrap();
+    until_live(&bench, "the disk to be low", |said| said["disk"]["low"] == true).await;
+    until("the warning", || bench.agent().log().contains("queue.min_free")).await;
+    seconds(1.0).await;
+    let before = bench.agent().log().len();
+    // Any of these is worth a line: a reload, a device that goes and comes, a stop.
+    bench.reload_agent().unwrap();
+    until_baseline(&bench).await;
+    bench.spray(4.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+    bench.stop_agent().await.unwrap();
+    let log = bench.agent().log();
+    assert!(!log[before..].contains("INFO"), "{}", &log[before..]);
+    assert!(log[..before].contains("INFO"), "{log}");
+}

@@ -3,7 +3,7 @@
 //!
 //! Each reads as a timeline and ends with the judge's verdict. They know the agent only
 //! from outside, but for `ports`, which holds one serial port in its hands. Mostly they
-//! wait, so they run well side by side: `make test` runs eight at a time.
+//! wait, so they run well side by side: `make test` runs ten at a time.
 //!
 //! What needs another boot or clock, or cuts the power at a place inside the agent, needs
 //! `--features testhooks` and says aloud that it is skipped without it. `HIL_SIM_KEEP=1`

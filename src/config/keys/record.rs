@@ -48,7 +48,7 @@ pub(super) const QUEUE: Section = Section {
         key!(queue.max_bytes: Size, "8 GiB", Live, |v| valid::size(v, 1 << 20, 1 << 50),
             "Size of the database above which the program warns. Nothing is deleted for it."),
         key!(queue.min_free: Size, "64 MiB", Live, |v| valid::size(v, 0, 1 << 50),
-            "Free space on the disk below which the program warns. Its ballast, 8 MiB that it gives up when the disk is full so that records still fit, is built only with as much left."),
+            "Free space on the disk below which the program warns, and logs nothing below a warning. Readings are always kept. Its ballast, 8 MiB that it gives up when the disk is full so that records still fit, is built only with as much left."),
     ],
 };
 
