@@ -17,7 +17,7 @@ impl QueueError {
                 "the disk is read-only, as a failing card becomes: look at dmesg, then replace it"
             }
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
-                "the disk fails: look at dmesg, then replace it"
+                "the disk fails, or has become read-only: look at dmesg, then replace it"
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 "another program holds the queue: end it"

@@ -23,6 +23,7 @@ mod delivery_refused;
 mod delivery_stop;
 mod disk;
 mod doors;
+mod failing_disk;
 mod files;
 mod gps;
 mod jobs;
