@@ -63,8 +63,10 @@ impl Store {
     /// # Errors
     /// Where it can't be written; nothing has changed then.
     pub fn assign(&mut self, which: &Selector, to: &Assignment) -> Result<Assigned, QueueError> {
-        let chosen: Vec<Unassigned> =
-            unassigned(&self.db, which)?.into_iter().filter(|r| self.selects(which, r)).collect();
+        let chosen: Vec<Unassigned> = unassigned(&self.db, which)?
+            .into_iter()
+            .filter(|r| within(which.from, which.to, || self.time_of(r.boot, r.at)))
+            .collect();
         let tx = Self::begin(&mut self.db, DOING)?;
         let mut run: Option<Run> = None;
         let mut done = Microlitres::ZERO;
@@ -115,14 +117,19 @@ impl Store {
         tx.commit().doing(doing)?;
         Ok((readings + doubtful) as u64)
     }
+}
 
-    fn selects(&self, which: &Selector, reading: &Unassigned) -> bool {
-        if which.from.is_none() && which.to.is_none() {
-            return true;
-        }
-        let time = self.time_of(reading.boot, reading.at);
-        time.is_some_and(|t| which.from.is_none_or(|f| t >= f) && which.to.is_none_or(|to| t <= to))
+/// Whether a time lies between two, of which either may be left open. What has no time is in
+/// no range; where none is asked for it isn't looked up.
+pub(super) fn within(
+    from: Option<UtcMs>,
+    to: Option<UtcMs>,
+    time: impl FnOnce() -> Option<UtcMs>,
+) -> bool {
+    if from.is_none() && to.is_none() {
+        return true;
     }
+    time().is_some_and(|t| from.is_none_or(|from| t >= from) && to.is_none_or(|to| t <= to))
 }
 
 fn unassigned(db: &Connection, which: &Selector) -> Result<Vec<Unassigned>, QueueError> {

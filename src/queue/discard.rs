@@ -5,6 +5,7 @@
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
+use super::assign::within;
 use super::{Doing, QueueError, Selector, Store};
 use crate::clock::{BootInstant, UtcMs};
 use crate::reading::{Seq, State};
@@ -71,7 +72,7 @@ impl Store {
         let named: Vec<Named> = named(&self.db, which)
             .doing(doing)?
             .into_iter()
-            .filter(|reading| self.covers(which, reading))
+            .filter(|reading| within(which.from, which.to, || self.shown_time(reading)))
             .collect();
         let tx = Self::begin(&mut self.db, doing)?;
         let mut taken = TakenOut::default();
@@ -95,14 +96,10 @@ impl Store {
         Ok(taken)
     }
 
-    /// Whether the times asked for cover a reading, by the second that lists show.
-    fn covers(&self, which: &Selector, reading: &Named) -> bool {
-        if which.from.is_none() && which.to.is_none() {
-            return true;
-        }
+    /// Its time, by the second that lists show.
+    fn shown_time(&self, reading: &Named) -> Option<UtcMs> {
         let frozen = reading.frozen.map(|second| UtcMs(second * 1000));
-        let time = frozen.or_else(|| self.time_of(reading.boot, reading.at));
-        time.is_some_and(|t| which.from.is_none_or(|f| t >= f) && which.to.is_none_or(|to| t <= to))
+        frozen.or_else(|| self.time_of(reading.boot, reading.at))
     }
 }
 

@@ -138,7 +138,8 @@ impl Store {
     }
 }
 
-fn read_frozen(r: &rusqlite::Row<'_>) -> rusqlite::Result<Frozen> {
+/// Of a row that begins with the six columns of its key.
+pub(super) fn read_frozen(r: &rusqlite::Row<'_>) -> rusqlite::Result<Frozen> {
     Ok(Frozen {
         seq: r.get(0)?,
         serial: r.get(1)?,

@@ -9,9 +9,10 @@ use jiff::tz::Offset;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+use super::settle::read_frozen;
 use super::{Doing, QueueError, Store};
 use crate::clock::UtcMs;
-use crate::delivery::{Frozen, JobKey, Placed};
+use crate::delivery::{JobKey, Placed};
 use crate::failpoint;
 use crate::reading::{Seq, SpanId, State};
 
@@ -161,15 +162,7 @@ impl Store {
             )
             .and_then(|mut s| {
                 s.query_map(params![span, after.0, after.1, how_many as i64], |r| {
-                    let frozen = Frozen {
-                        seq: r.get(0)?,
-                        serial: r.get(1)?,
-                        utc_s: r.get(2)?,
-                        raw: r.get(3)?,
-                        server_id: r.get(4)?,
-                        offset_min: r.get(5)?,
-                    };
-                    Ok(Placed { frozen, attempt: r.get(6)?, sent: r.get(7)? })
+                    Ok(Placed { frozen: read_frozen(r)?, attempt: r.get(6)?, sent: r.get(7)? })
                 })?
                 .collect()
             })

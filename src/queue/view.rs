@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 
 use super::anchor::{Anchors, by_boot};
+use super::assign::within;
 use super::balance::{Balance, audit, draw};
 use super::file::others_beside;
 use super::freeze::problem;
@@ -136,12 +137,7 @@ const FROM: &str =
 impl Filter {
     /// Whether the time asked for covers a reading; one without a time is in no range.
     fn covers(&self, row: &Listed) -> bool {
-        if self.from.is_none() && self.to.is_none() {
-            return true;
-        }
-        row.utc.is_some_and(|t| {
-            self.from.is_none_or(|from| t >= from) && self.to.is_none_or(|to| t <= to)
-        })
+        within(self.from, self.to, || row.utc)
     }
 }
 

@@ -70,6 +70,17 @@ async fn on(disk: &Path, min_free: &str) -> Bench {
     bench
 }
 
+/// Nothing is missing and nothing doubled, and each reading was made where the rig was.
+pub async fn all_is_there(mut bench: Bench) {
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    assert!(flagged(&bench, "gap").is_empty());
+    let kept = readings(&bench);
+    let numbers: Vec<i64> = kept.iter().map(|r| r["seq"].as_i64().unwrap()).collect();
+    assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
+    assert!(kept.iter().all(|r| r["lat"].is_number()), "each has its place");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again() {
     let name = "a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_room_again";
@@ -96,13 +107,7 @@ async fn a_disk_that_others_fill_costs_no_reading_and_no_place_once_there_is_roo
     })
     .await;
     assert!(readings(&bench).len() >= shown + 8);
-    bench.stop_spraying();
-    bench.settle_and_judge(SOON).await.assert_clean();
-    assert!(flagged(&bench, "gap").is_empty());
-    let kept = readings(&bench);
-    let numbers: Vec<i64> = kept.iter().map(|r| r["seq"].as_i64().unwrap()).collect();
-    assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
-    assert!(kept.iter().all(|r| r["lat"].is_number()), "each has its place");
+    all_is_there(bench).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

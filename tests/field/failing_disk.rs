@@ -9,7 +9,8 @@ use hil_sim::disk::{Refusal, impossible};
 use rstest::rstest;
 
 use crate::bench::{SOON, options};
-use crate::look::{flagged, live, number, readings, said, seconds, until_baseline, until_live};
+use crate::disk::all_is_there;
+use crate::look::{live, number, readings, said, seconds, until_baseline, until_live};
 
 /// A rig that sprays on its way, with its data on such a disk; `None`, said aloud, where
 /// there can't be one.
@@ -29,17 +30,6 @@ async fn spraying(test: &str) -> Option<Bench> {
 
 fn waiting(said: &serde_json::Value) -> u64 {
     number(said, "/meter/recorder/not_durable/readings")
-}
-
-/// Nothing is missing and nothing doubled, and each reading was made where the rig was.
-async fn all_is_there(mut bench: Bench) {
-    bench.stop_spraying();
-    bench.settle_and_judge(SOON).await.assert_clean();
-    assert!(flagged(&bench, "gap").is_empty());
-    let kept = readings(&bench);
-    let numbers: Vec<i64> = kept.iter().map(|r| r["seq"].as_i64().unwrap()).collect();
-    assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
-    assert!(kept.iter().all(|r| r["lat"].is_number()), "each has its place");
 }
 
 #[rstest]
