@@ -34,11 +34,14 @@ pub fn found_by(err: &AgentError) -> bool {
 /// Sets the queue in `dir` aside, which nobody has open any more.
 pub fn set_aside(dir: &Path, found: &str) -> Result<(), AgentError> {
     let _lock = DirLock::take(dir)?;
-    let clock = Clock::system()?;
-    let file = file_in(dir);
+    set_file_aside(&file_in(dir), found, &Clock::system()?)
+}
+
+/// Sets a database aside, with a note of what was found and when, and says so.
+pub fn set_file_aside(file: &Path, found: &str, clock: &Clock) -> Result<(), AgentError> {
     let (boot, at) = (&clock.boot().0, clock.now().0);
     let note = format!("{found}, found {at} ms into boot {boot}");
-    let aside = crate::queue::set_aside(&file, &note)?;
+    let aside = crate::queue::set_aside(file, &note)?;
     error!(err = found, damaged = %file.display(), aside = %aside.display(), "the queue is damaged; it is set aside, keep it and call for support; recording goes on in a fresh one");
     Ok(())
 }

@@ -4,15 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::{error, warn};
+use tracing::warn;
 
-use super::{AgentError, reload};
+use super::{AgentError, damage, reload};
 use crate::cause::chain;
 use crate::clock::source::Clock;
 use crate::config::Config;
 use crate::config::last_good::Start;
 use crate::meter::profile::Profile;
-use crate::queue::{DirLock, Store, file_in, give_to_owner, others_beside, set_aside};
+use crate::queue::{DirLock, Store, file_in, give_to_owner, others_beside};
 
 /// The ground that the tasks stand on.
 pub struct Ground {
@@ -58,10 +58,7 @@ fn open_queue(dir: &Path, clock: &Clock) -> Result<(PathBuf, Store), AgentError>
             Err(err) if err.is_damage() => err,
             opened => return Ok((file, opened?)),
         };
-        let (boot, at) = (&clock.boot().0, clock.now().0);
-        let note = format!("{}, found {at} ms into boot {boot}", chain(&err));
-        let aside = set_aside(&file, &note)?;
-        error!(err = note, damaged = %file.display(), aside = %aside.display(), "the queue is damaged; it is set aside, keep it and call for support; recording goes on in a fresh one");
+        damage::set_file_aside(&file, &chain(&err), clock)?;
     }
     let file = file_in(dir);
     let store = Store::open(&file, clock.boot())?;
