@@ -9,6 +9,10 @@
 //!
 //! Form: u-blox M8 receiver description, NMEA 4.10 (RMC ends in the navigational status).
 
+mod spoil;
+
+pub use spoil::Spoil;
+
 use std::collections::VecDeque;
 
 use crate::nmea::{date_and_time, degrees, sentence};
@@ -111,10 +115,24 @@ impl Path {
     pub fn sentences(&mut self, epoch_ms: i64, sky: Sky) -> String {
         let here = self.at(epoch_ms);
         match sky {
-            Sky::Clear => fix_sentences(epoch_ms, here, self.speed_mps, self.heading_deg),
+            Sky::Clear => self.said(epoch_ms, here).sentences(),
             Sky::NoFix => void_sentences(date_and_time(epoch_ms, 2)),
             Sky::Blind => void_sentences((String::new(), String::new())),
         }
+    }
+
+    /// What a receiver with a clear sky and such a fault says of the instant `epoch_ms`, and
+    /// the place in it that an honest agent may take; `None` where it may take none.
+    pub fn spoilt(&mut self, epoch_ms: i64, spoil: Spoil) -> (String, Option<Spot>) {
+        let here = self.at(epoch_ms);
+        let (said, place) = spoil.of(self.said(epoch_ms, here), epoch_ms);
+        (said.sentences(), place)
+    }
+
+    fn said(&self, epoch_ms: i64, here: Spot) -> Said {
+        let (date, time) = date_and_time(epoch_ms, 2);
+        let (speed_mps, heading_deg) = (self.speed_mps, self.heading_deg);
+        Said { date, time, here, speed_mps, heading_deg, quality: 1, mode: 'A' }
     }
 
     fn advance(&mut self, now_ms: i64) {
@@ -142,17 +160,33 @@ impl Path {
     }
 }
 
-fn fix_sentences(epoch_ms: i64, here: Spot, speed_mps: f64, heading_deg: f64) -> String {
-    let (date, time) = date_and_time(epoch_ms, 2);
-    let (lat, ns) = degrees(here.lat, 2, ["N", "S"]);
-    let (lon, ew) = degrees(here.lon, 3, ["E", "W"]);
-    let knots = speed_mps * KNOTS_A_MPS;
-    // A u-blox leaves the course empty while it stands.
-    let course = if speed_mps > 0.3 { format!("{heading_deg:.2}") } else { String::new() };
-    let rmc =
-        sentence(&format!("GNRMC,{time},A,{lat},{ns},{lon},{ew},{knots:.3},{course},{date},,,A,V"));
-    let gga = sentence(&format!("GNGGA,{time},{lat},{ns},{lon},{ew},1,12,0.80,182.4,M,-29.1,M,,"));
-    rmc + &gga
+/// What a receiver that has a fix says of one epoch.
+#[derive(Debug, Clone)]
+struct Said {
+    date: String,
+    time: String,
+    here: Spot,
+    speed_mps: f64,
+    heading_deg: f64,
+    /// GGA, field 6.
+    quality: u8,
+    /// RMC, field 12.
+    mode: char,
+}
+
+impl Said {
+    fn sentences(&self) -> String {
+        let Self { date, time, here, speed_mps, heading_deg, quality, mode } = self;
+        let (lat, ns) = degrees(here.lat, 2, ["N", "S"]);
+        let (lon, ew) = degrees(here.lon, 3, ["E", "W"]);
+        let knots = speed_mps * KNOTS_A_MPS;
+        // A u-blox leaves the course empty while it stands.
+        let course = if *speed_mps > 0.3 { format!("{heading_deg:.2}") } else { String::new() };
+        let place = format!("{lat},{ns},{lon},{ew}");
+        let rmc = format!("GNRMC,{time},A,{place},{knots:.3},{course},{date},,,{mode},V");
+        let gga = format!("GNGGA,{time},{place},{quality},12,0.80,182.4,M,-29.1,M,,");
+        sentence(&rmc) + &sentence(&gga)
+    }
 }
 
 fn void_sentences((date, time): (String, String)) -> String {

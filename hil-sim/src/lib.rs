@@ -17,7 +17,7 @@
 //! | [`pty`], [`outlet`], [`rig`], [`clock`] | how and when they say it |
 //! | [`truth`] | what they really did |
 //! | [`jobcloser`] | the server |
-//! | [`agent`] | the agent as a process |
+//! | [`agent`], [`board_clock`] | the agent as a process, and the clocks of its board |
 //! | [`disk`] | a disk that loses what was not flushed |
 //! | [`bench`] | all three together: what field tests are written with |
 //! | [`judge`] | whether the server holds what the rig did |
@@ -25,6 +25,7 @@
 
 pub mod agent;
 pub mod bench;
+pub mod board_clock;
 pub mod cli;
 pub mod clock;
 pub mod dice;

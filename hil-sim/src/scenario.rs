@@ -12,6 +12,9 @@
 //! [agent.jobcloser]          # merged into the agent's spraylog.toml
 //! settle_after = "2s"
 //!
+//! [clock]                    # the board's, for an agent that was built for tests
+//! wall = "1970-01-01T00:00:10Z"
+//!
 //! [[at]]
 //! t = 5
 //! do = "start_spraying"
@@ -28,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::board_clock;
 use crate::gps::Spot;
 use crate::jobcloser::Behaviour;
 use crate::meter::{MeterSetup, Sensors};
@@ -82,10 +86,21 @@ pub struct Scenario {
     pub gps: GpsSetup,
     /// Merged into the agent's configuration.
     pub agent: toml::Table,
+    /// The board's clocks, where they aren't this machine's.
+    pub clock: Option<BoardSetup>,
     /// The server's switches at first.
     pub server: Behaviour,
     /// What happens when, in order: seconds since the start, and the event.
     pub events: Vec<(f64, Event)>,
+}
+
+/// The board's clocks when it is switched on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BoardSetup {
+    /// What its wall clock says, in unix milliseconds; what is so where it isn't told.
+    pub wall_ms: Option<i64>,
+    /// Whether the kernel calls it synchronised.
+    pub synchronised: bool,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +120,7 @@ struct Written {
     gps: WrittenGps,
     #[serde(default)]
     agent: toml::Table,
+    clock: Option<WrittenClock>,
     #[serde(default)]
     server: Behaviour,
     #[serde(default)]
@@ -139,6 +155,14 @@ struct WrittenGps {
     recording: Option<PathBuf>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenClock {
+    wall: Option<String>,
+    #[serde(default)]
+    synchronised: bool,
+}
+
 impl Scenario {
     /// Reads a scenario and the recording it names, which is looked for beside it.
     ///
@@ -169,6 +193,11 @@ impl Scenario {
             events.extend(read.map_err(|what| bad(format!("line {line}: {what}")))?);
         }
         events.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let clock = written.clock.map(WrittenClock::setup).transpose().map_err(bad)?;
+        let moved = |(_, event): &(f64, Event)| matches!(event, Event::Turn(turn) if turn.moves_the_clock());
+        if clock.is_none() && events.iter().any(moved) {
+            return Err(bad("the board's clock is moved: it needs a [clock] section".into()));
+        }
         let start = written.gps.start.map(|[lat, lon]| Spot { lat, lon });
         let default = GpsSetup::default();
         Ok(Self {
@@ -184,6 +213,7 @@ impl Scenario {
                 recording: written.gps.recording.map(|file| recording(path, &file)).transpose()?,
             },
             agent: written.agent,
+            clock,
             server: written.server,
             events,
         })
@@ -215,6 +245,13 @@ impl Written {
             return Err(format!("meter.serial = {:?} can't stand in a line", meter.serial));
         }
         Ok(())
+    }
+}
+
+impl WrittenClock {
+    fn setup(self) -> Result<BoardSetup, String> {
+        let wall_ms = self.wall.as_deref().map(board_clock::instant).transpose()?;
+        Ok(BoardSetup { wall_ms, synchronised: self.synchronised })
     }
 }
 

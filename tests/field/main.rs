@@ -32,6 +32,7 @@ mod look;
 mod ports;
 mod power;
 mod road;
+mod scenarios;
 mod stop;
 mod taken_out;
 mod unplug;

@@ -30,6 +30,21 @@ pub enum BenchError {
     /// The disk under its data.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The clocks of the board.
+    #[error("can't move the board's clock")]
+    Clock {
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The board's clock is to be moved, and there is none.
+    #[error("the board's clock is this machine's: it can't be moved without a [clock] section")]
+    NoClock,
+    /// The agent doesn't know of clocks that move.
+    #[error("{} wasn't built for tests, so that its clock can't be moved: build it with --features testhooks", path.display())]
+    NotForTests {
+        /// The binary.
+        path: std::path::PathBuf,
+    },
     /// What a scenario says of the server's switches.
     #[error("can't set the server's switches")]
     Behaviour {

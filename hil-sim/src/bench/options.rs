@@ -8,7 +8,7 @@ use toml::Table;
 use crate::jobcloser::Options;
 use crate::meter::MeterSetup;
 use crate::rig::GpsSetup;
-use crate::scenario::Scenario;
+use crate::scenario::{BoardSetup, Scenario};
 
 /// What a bench is set up with; only the agent's binary has no default.
 #[derive(Debug, Clone)]
@@ -36,6 +36,9 @@ pub struct BenchOptions {
     /// Whether the agent's data lies on a [disk](crate::disk) of its own, which loses what
     /// was not flushed.
     pub disk: bool,
+    /// The board's clocks, where they aren't this machine's; for an agent that was built for
+    /// tests.
+    pub clock: Option<BoardSetup>,
     /// Leave the agent's directory behind.
     pub keep: bool,
 }
@@ -55,6 +58,7 @@ impl BenchOptions {
             server: Options::default(),
             seed: 1,
             disk: false,
+            clock: None,
             keep: false,
         }
     }
@@ -68,6 +72,7 @@ impl BenchOptions {
             gps: scenario.gps.clone(),
             server: Options { behaviour: scenario.server.clone(), ..Options::default() },
             seed: scenario.seed,
+            clock: scenario.clock.clone(),
             ..Self::new(agent)
         }
     }

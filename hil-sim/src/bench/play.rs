@@ -1,8 +1,11 @@
 //! What a scenario's events do to the bench.
 
+use std::time::Duration;
+
 use serde_json::Map;
 
 use super::{Bench, BenchError};
+use crate::board_clock;
 use crate::gps::{Sky, Spot};
 use crate::rig::{Rig, WhileOut};
 use crate::scenario::{Event, Turn};
@@ -25,6 +28,15 @@ impl Bench {
                 Turn::StartAgent {} => self.start_agent()?,
                 Turn::StopAgent {} => self.stop_agent().await.map(|_| ())?,
                 Turn::ReloadAgent {} => self.reload_agent()?,
+                Turn::SetClock { to, by_s, synchronised } => {
+                    let by_ms = by_s.map(|seconds| (seconds * 1000.0) as i64);
+                    let set = self.board_clock()?.set(time(to.as_deref()), by_ms, *synchronised);
+                    set.map_err(|source| BenchError::Clock { source })?;
+                }
+                Turn::TurnKey { clock, off_s } => {
+                    let off = Duration::from_secs_f64(*off_s);
+                    self.turn_key(off, time(clock.as_deref())).await?;
+                }
                 other => turn_rig(self.rig(), other)?,
             },
         }
@@ -36,6 +48,11 @@ impl Bench {
         self.server().set_behaviour(behaviour.map_err(|source| BenchError::Behaviour { source })?);
         Ok(())
     }
+}
+
+/// A scenario's times were looked at when it was read.
+fn time(text: Option<&str>) -> Option<i64> {
+    board_clock::instant(text?).ok()
 }
 
 /// Lets happen what happens to the rig alone; nothing for what concerns server or agent.
@@ -63,6 +80,7 @@ pub fn turn_rig(rig: &Rig, turn: &Turn) -> Result<(), BenchError> {
         Turn::RestartMeter {} => meter.restart(),
         Turn::LoseFix { blind: true } => gps.lose_fix(Sky::Blind),
         Turn::LoseFix { blind: false } => gps.lose_fix(Sky::NoFix),
+        Turn::SpoilFix { how } => gps.spoil_fix(*how),
         Turn::RegainFix {} => gps.regain_fix(),
         Turn::CutNetwork {}
         | Turn::RestoreNetwork {}
@@ -71,7 +89,9 @@ pub fn turn_rig(rig: &Rig, turn: &Turn) -> Result<(), BenchError> {
         | Turn::KillAgent {}
         | Turn::StartAgent {}
         | Turn::StopAgent {}
-        | Turn::ReloadAgent {} => {}
+        | Turn::ReloadAgent {}
+        | Turn::SetClock { .. }
+        | Turn::TurnKey { .. } => {}
     }
     Ok(())
 }

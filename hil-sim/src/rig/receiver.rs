@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{TruthLog, lock, wait_looking};
 use crate::clock::RigClock;
-use crate::gps::{Path, Sky, Spot};
+use crate::gps::{Path, Sky, Spoil, Spot};
 use crate::outlet::{Outlet, OutletError};
 use crate::pty::Dropped;
 use crate::recording::Recording;
@@ -56,6 +56,9 @@ pub struct GpsKnob {
 struct GpsBench {
     path: Path,
     sky: Sky,
+    spoil: Option<Spoil>,
+    /// What was said last, for a receiver that repeats it.
+    said: String,
     source: Source,
     outlet: Outlet,
     next_ms: i64,
@@ -75,6 +78,8 @@ impl GpsKnob {
         let bench = GpsBench {
             path: Path::new(setup.start, now),
             sky: Sky::Clear,
+            spoil: None,
+            said: String::new(),
             source,
             outlet,
             next_ms,
@@ -112,10 +117,18 @@ impl GpsKnob {
         self.truth.lock().begin(Trouble::GpsLost, now);
     }
 
-    /// Finds it again.
+    /// Says what isn't so, until the fix is regained.
+    pub fn spoil_fix(&self, spoil: Spoil) {
+        lock(&self.bench).spoil = Some(spoil);
+    }
+
+    /// Finds it again, and is honest again.
     pub fn regain_fix(&self) {
         let now = self.clock.now_ms();
-        lock(&self.bench).sky = Sky::Clear;
+        let mut bench = lock(&self.bench);
+        bench.sky = Sky::Clear;
+        bench.spoil = None;
+        drop(bench);
         self.truth.lock().end(Trouble::GpsLost, now);
     }
 
@@ -188,8 +201,8 @@ impl GpsBench {
                 let behind = (now_ms - TOLD_AFTER_MS - self.next_ms).max(0) / *period_ms;
                 let epoch_ms = self.next_ms + behind * *period_ms;
                 self.next_ms = epoch_ms + *period_ms;
-                let text = self.path.sentences(epoch_ms, self.sky);
-                let place = (self.sky == Sky::Clear).then(|| self.path.at(epoch_ms));
+                let (text, place) = self.driven(epoch_ms);
+                self.said.clone_from(&text);
                 Some((epoch_ms, text.into_bytes(), place))
             }
             Source::Recorded(recording, start_ms, index) => {
@@ -198,6 +211,17 @@ impl GpsBench {
                 let next = recording.moved(*index, *start_ms)?;
                 self.next_ms = next.epoch_ms;
                 Some((moved.epoch_ms, moved.bytes, moved.place))
+            }
+        }
+    }
+
+    fn driven(&mut self, epoch_ms: i64) -> (String, Option<Spot>) {
+        match self.spoil.filter(|_| self.sky == Sky::Clear) {
+            Some(Spoil::Frozen) if !self.said.is_empty() => (self.said.clone(), None),
+            Some(spoil) => self.path.spoilt(epoch_ms, spoil),
+            None => {
+                let place = (self.sky == Sky::Clear).then(|| self.path.at(epoch_ms));
+                (self.path.sentences(epoch_ms, self.sky), place)
             }
         }
     }

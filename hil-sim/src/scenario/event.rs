@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::board_clock;
 use crate::dice::Dice;
+use crate::gps::Spoil;
 use crate::jobcloser::{Behaviour, FaultOrder};
 
 /// Something that happens.
@@ -76,7 +78,12 @@ pub enum Turn {
         #[serde(default)]
         blind: bool,
     },
-    /// It finds it again.
+    /// The receiver says what isn't so.
+    SpoilFix {
+        /// In which way.
+        how: Spoil,
+    },
+    /// It finds the fix again, and is honest again.
     RegainFix {},
     /// No connection to the server.
     CutNetwork {},
@@ -94,6 +101,23 @@ pub enum Turn {
     StopAgent {},
     /// SIGHUP.
     ReloadAgent {},
+    /// The board's clock is set, or steps.
+    SetClock {
+        /// To this time (RFC 3339, or `now` for what is so).
+        to: Option<String>,
+        /// Forward by so many seconds, back where negative.
+        by_s: Option<f64>,
+        /// Whether the kernel calls it synchronised from here on.
+        synchronised: Option<bool>,
+    },
+    /// The key is turned off and on: the agent dies, and another boot begins.
+    TurnKey {
+        /// What the board's clock says then, as for `set_clock`; as before where it isn't told.
+        clock: Option<String>,
+        /// Seconds without power.
+        #[serde(default = "half_a_second")]
+        off_s: f64,
+    },
 }
 
 #[derive(Deserialize)]
@@ -106,6 +130,11 @@ struct KillOften {
 }
 
 impl Turn {
+    /// Whether it needs a board whose clocks can be moved.
+    pub fn moves_the_clock(&self) -> bool {
+        matches!(self, Self::SetClock { .. } | Self::TurnKey { .. })
+    }
+
     /// Whether it concerns the rig alone, and neither server nor agent.
     pub fn is_the_rigs(&self) -> bool {
         !matches!(
@@ -118,6 +147,8 @@ impl Turn {
                 | Self::StartAgent {}
                 | Self::StopAgent {}
                 | Self::ReloadAgent {}
+                | Self::SetClock { .. }
+                | Self::TurnKey { .. }
         )
     }
 }
@@ -200,6 +231,14 @@ fn turn(rest: toml::Table) -> Result<Turn, String> {
             among("heading", *heading, 360.0)?;
         }
         Turn::Follow { speed_mps, .. } => among("speed_mps", *speed_mps, 50.0)?,
+        Turn::SetClock { to: None, by_s: None, synchronised: None } => {
+            return Err("to, by_s or synchronised is missing: what is set?".into());
+        }
+        Turn::SetClock { to: Some(time), .. } => board_clock::instant(time).map(drop)?,
+        Turn::TurnKey { clock, off_s } => {
+            among("off_s", *off_s, 3600.0)?;
+            clock.as_deref().map_or(Ok(0), board_clock::instant)?;
+        }
         _ => {}
     }
     Ok(turn)

@@ -116,3 +116,38 @@ fn every_shipped_scenario_is_read() {
     }
     assert!(seen >= 11, "{seen} scenarios");
 }
+
+#[test]
+fn a_board_has_clocks_of_its_own_where_they_are_moved() {
+    let moved = r#"
+        [[at]]
+        t = 5
+        do = "turn_key"
+        clock = "1970-01-01T00:00:10Z"
+        [[at]]
+        t = 9
+        do = "set_clock"
+        by_s = -3600
+        synchronised = true
+        "#;
+    let said = refused(moved);
+    assert!(said.contains("it needs a [clock] section"), "{said}");
+    let clock = "[clock]\nwall = \"1970-01-01T00:00:12Z\"\n";
+    let scenario = read(&format!("{clock}{moved}")).unwrap();
+    let setup = BoardSetup { wall_ms: Some(12_000), synchronised: false };
+    assert_eq!(scenario.clock, Some(setup));
+    assert_eq!(scenario.events[0].1.to_string(), "turn key");
+    let wrong = moved.replace("1970-01-01T00:00:10Z", "long ago");
+    let said = refused(&format!("{clock}{wrong}"));
+    assert!(said.contains("\"long ago\" is neither now nor a time like"), "{said}");
+    let said = refused(&format!("{clock}[[at]]\nt = 1\ndo = \"set_clock\""));
+    assert!(said.contains("what is set?"), "{said}");
+}
+
+#[test]
+fn a_receiver_that_is_not_honest_is_so_in_a_way_that_is_known() {
+    let scenario = read("[[at]]\nt = 1\ndo = \"spoil_fix\"\nhow = \"weeks_back\"").unwrap();
+    let spoilt = Turn::SpoilFix { how: crate::gps::Spoil::WeeksBack };
+    assert_eq!(scenario.events[0].1, Event::Turn(spoilt));
+    assert!(refused("[[at]]\nt = 1\ndo = \"spoil_fix\"\nhow = \"lying\"").contains("lying"));
+}
