@@ -61,6 +61,8 @@ pub enum Sky {
     NoFix,
     /// Neither place nor time: just switched on.
     Blind,
+    /// The last good epoch, over and over: a receiver that hangs.
+    Frozen,
 }
 
 /// Where the rig truly is.
@@ -71,6 +73,8 @@ pub struct Path {
     speed_mps: f64,
     heading_deg: f64,
     ahead: VecDeque<Spot>,
+    /// The last good epoch, as it was told.
+    told: String,
 }
 
 impl Path {
@@ -82,6 +86,7 @@ impl Path {
             speed_mps: 0.0,
             heading_deg: 0.0,
             ahead: VecDeque::new(),
+            told: String::new(),
         }
     }
 
@@ -115,7 +120,11 @@ impl Path {
     pub fn sentences(&mut self, epoch_ms: i64, sky: Sky) -> String {
         let here = self.at(epoch_ms);
         match sky {
-            Sky::Clear => self.said(epoch_ms, here).sentences(),
+            Sky::Clear => {
+                self.told = self.said(epoch_ms, here).sentences();
+                self.told.clone()
+            }
+            Sky::Frozen => self.told.clone(),
             Sky::NoFix => void_sentences(date_and_time(epoch_ms, 2)),
             Sky::Blind => void_sentences((String::new(), String::new())),
         }
@@ -221,6 +230,15 @@ mod tests {
              $GNGGA,235959.25,,,,,0,00,99.99,,,,,,*7E\r\n"
         );
         assert!(path.sentences(NOW, Sky::Blind).starts_with("$GNRMC,,V,,,,,,,,,,N,V*37\r\n"));
+    }
+
+    #[test]
+    fn a_receiver_that_hangs_tells_its_last_good_epoch_again() {
+        let mut path = Path::new(START, NOW);
+        path.drive(1.5, 90.0, NOW);
+        let good = path.sentences(NOW, Sky::Clear);
+        assert_eq!(path.sentences(NOW + 5_000, Sky::Frozen), good);
+        assert_ne!(path.sentences(NOW + 6_000, Sky::Clear), good);
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl GpsSource {
     pub async fn run(mut self, mut stop: Stop) {
         let mut buffer = [0; BUFFER];
         let mut changed = self.rig.clone();
+        let mut heard_anew = None;
         self.say_what_is_not_served();
         loop {
             self.pulse.beat(self.clock.now());
@@ -69,8 +70,16 @@ impl GpsSource {
                 fixes = self.read(source, &mut buffer) => fixes,
                 () = sleep(BEAT_EVERY) => Vec::new(),
             };
+            // A receiver that hangs tells its last epoch for ever. Once it was heard the decoder
+            // knows a repetition; who has just opened the port learns from the next epoch that
+            // the first one wasn't old.
+            let opened = Some(self.port.health().opened);
+            let first = source == Source::Serial && !fixes.is_empty() && heard_anew != opened;
+            if first {
+                heard_anew = opened;
+            }
             // Never waits for room: an old fix that comes late would look fresh.
-            for fix in fixes {
+            for fix in fixes.into_iter().skip(usize::from(first)) {
                 match self.out.try_send(fix) {
                     Ok(()) => {}
                     Err(TrySendError::Full(_)) => {

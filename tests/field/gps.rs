@@ -11,7 +11,7 @@ use hil_sim::recording::Recording;
 use serde_json::Value;
 
 use crate::bench::{SOON, options, options_with};
-use crate::look::{delivered, flagged, live, number, readings, seconds, until_live};
+use crate::look::{delivered, flagged, live, number, readings, seconds, until, until_live};
 
 fn no_place(readings: &[Value]) -> usize {
     let held = |r: &&Value| r["held_for"].as_array().unwrap().iter().any(|why| why == "no_place");
@@ -50,6 +50,34 @@ async fn a_sky_lost_while_driving_keeps_every_reading_and_shows_no_old_position(
     assert!(numbers.windows(2).all(|w| w[0] + 1 == w[1]), "{numbers:?}");
     assert!(kept.iter().filter(|r| r["state"] == "open").all(|r| r["lat"].is_null()));
     assert!(delivered(&bench).iter().all(|record| record.note.fix_age_s.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_hangs_shows_no_old_position_to_an_agent_that_starts_either() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    until_fix(&bench).await;
+    bench.drive(2.0, 75.0);
+    bench.spray(3.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+
+    bench.rig().gps().lose_fix(Sky::Frozen);
+    until_live(&bench, "no fix in status", |s| s["gps"]["fix"] == "none").await;
+    bench.kill_agent().unwrap();
+    seconds(2.0).await;
+    let before = no_place(&readings(&bench));
+    bench.start_agent().unwrap();
+    until("readings without a place", || no_place(&readings(&bench)) >= before + 3).await;
+    bench.rig().gps().unplug().unwrap();
+    seconds(1.0).await;
+    bench.rig().gps().plug().unwrap();
+    until("more of them", || no_place(&readings(&bench)) >= before + 7).await;
+
+    bench.rig().gps().regain_fix();
+    until_fix(&bench).await;
+    let records = bench.records().len();
+    bench.wait_for_records(records + 2, SOON).await.unwrap();
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,8 +78,9 @@ pub fn turn_rig(rig: &Rig, turn: &Turn) -> Result<(), BenchError> {
         Turn::Noise { lines } => meter.noise(*lines),
         Turn::Glitch { counts } => meter.glitch(*counts),
         Turn::RestartMeter {} => meter.restart(),
-        Turn::LoseFix { blind: true } => gps.lose_fix(Sky::Blind),
-        Turn::LoseFix { blind: false } => gps.lose_fix(Sky::NoFix),
+        Turn::LoseFix { frozen: true, .. } => gps.lose_fix(Sky::Frozen),
+        Turn::LoseFix { blind: true, .. } => gps.lose_fix(Sky::Blind),
+        Turn::LoseFix { .. } => gps.lose_fix(Sky::NoFix),
         Turn::SpoilFix { how } => gps.spoil_fix(*how),
         Turn::RegainFix {} => gps.regain_fix(),
         Turn::CutNetwork {}

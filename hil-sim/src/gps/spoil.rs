@@ -17,8 +17,6 @@ const JUMP_M: f64 = 900_000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spoil {
-    /// The last epoch over and over, its time too.
-    Frozen,
     /// A fix at latitude and longitude 0.
     Zero,
     /// Every fourth epoch lies 900 km off.
@@ -41,8 +39,6 @@ impl Spoil {
     /// Spoils what is said of an epoch; with the place that may be taken from it.
     pub(super) fn of(self, mut said: Said, epoch_ms: i64) -> (Said, Option<Spot>) {
         match self {
-            // Said again by whoever keeps the last epoch; nothing in it is of now.
-            Self::Frozen => (said, None),
             Self::Zero => {
                 said.here = Spot { lat: 0.0, lon: 0.0 };
                 (said, None)

@@ -57,8 +57,6 @@ struct GpsBench {
     path: Path,
     sky: Sky,
     spoil: Option<Spoil>,
-    /// What was said last, for a receiver that repeats it.
-    said: String,
     source: Source,
     outlet: Outlet,
     next_ms: i64,
@@ -79,7 +77,6 @@ impl GpsKnob {
             path: Path::new(setup.start, now),
             sky: Sky::Clear,
             spoil: None,
-            said: String::new(),
             source,
             outlet,
             next_ms,
@@ -202,7 +199,6 @@ impl GpsBench {
                 let epoch_ms = self.next_ms + behind * *period_ms;
                 self.next_ms = epoch_ms + *period_ms;
                 let (text, place) = self.driven(epoch_ms);
-                self.said.clone_from(&text);
                 Some((epoch_ms, text.into_bytes(), place))
             }
             Source::Recorded(recording, start_ms, index) => {
@@ -217,7 +213,6 @@ impl GpsBench {
 
     fn driven(&mut self, epoch_ms: i64) -> (String, Option<Spot>) {
         match self.spoil.filter(|_| self.sky == Sky::Clear) {
-            Some(Spoil::Frozen) if !self.said.is_empty() => (self.said.clone(), None),
             Some(spoil) => self.path.spoilt(epoch_ms, spoil),
             None => {
                 let place = (self.sky == Sky::Clear).then(|| self.path.at(epoch_ms));

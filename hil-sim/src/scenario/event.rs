@@ -77,6 +77,9 @@ pub enum Turn {
         /// And its time with it.
         #[serde(default)]
         blind: bool,
+        /// And hangs: it tells its last epoch over and over.
+        #[serde(default)]
+        frozen: bool,
     },
     /// The receiver says what isn't so.
     SpoilFix {
