@@ -12,7 +12,7 @@ TEST_ARGS ?=
 THREADS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench cross nightly
+.PHONY: help demo test check bench chaos cross nightly
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ check: ## format, lints, shipped configuration and unit, licences
 
 bench: ## what the program is for, against a bare loop in the same run
 	$(CARGO) bench --bench straight_line
+
+chaos: ## half an hour of all faults at random; SPRAYLOG_SEED=N throws what N throws
+	SPRAYLOG_CHAOS_MINUTES=$${SPRAYLOG_CHAOS_MINUTES:-30} \
+	    $(CARGO) test $(TESTHOOKS) --test field chaos -- --nocapture
 
 cross: ## release binaries for the boards; needs `cross` and a container engine
 	@command -v cross >/dev/null || { \

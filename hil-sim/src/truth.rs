@@ -58,6 +58,8 @@ pub enum Trouble {
     GpsLost,
     /// The agent is not running.
     AgentDown,
+    /// The disk under its queue takes nothing.
+    DiskStalls,
 }
 
 /// A trouble from one instant to another.

@@ -13,6 +13,7 @@
 
 mod bench;
 mod canary;
+mod chaos;
 mod cli;
 mod counts;
 mod crash;

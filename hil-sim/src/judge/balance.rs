@@ -6,13 +6,13 @@
 //! can't be seen at the server, only that it is at most what the total grew by over it. So
 //! the server's gallons are a range, a single number where nothing is missing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::record::Delivered;
-use super::themselves::opens_span;
+use super::themselves::{begins_anew, numbers};
 use super::verdict::{BalanceSheet, Kind, Verdict};
 use super::{Evidence, Rules};
-use crate::truth::{Trouble, Truth};
+use crate::truth::{Period, Trouble, Truth};
 
 /// The agent's gallons may be told in thousandths.
 const ROUNDING_GAL: f64 = 0.002;
@@ -76,14 +76,13 @@ pub(super) fn judge(
 /// Gallons by the last totals at the server, and how much of them at most belongs to
 /// readings that are not there.
 fn at_server(records: &[&Delivered]) -> (f64, f64) {
-    let there: HashSet<u64> = records.iter().filter_map(|record| record.note.seq()).collect();
-    let mut total_before: HashMap<_, f64> = HashMap::new();
+    let there = numbers(records);
+    let mut last: HashMap<_, &Delivered> = HashMap::new();
     let (mut sum, mut missing) = (0.0, 0.0);
     for record in records {
         let key = (&record.serial, &record.job);
-        let before = total_before.insert(key, record.total_gal).unwrap_or(0.0);
-        let falls = record.total_gal < before && opens_span(record);
-        let grown = record.total_gal - if falls { 0.0 } else { before };
+        let before = last.insert(key, record).filter(|before| !begins_anew(before, record, &there));
+        let grown = record.total_gal - before.map_or(0.0, |before| before.total_gal);
         sum += grown;
         if record.note.seq().is_some_and(|seq| seq > 1 && !there.contains(&(seq - 1))) {
             missing += grown.max(0.0);
@@ -140,8 +139,10 @@ fn readings(records: &[&Delivered], evidence: &Evidence, verdict: &mut Verdict) 
 /// One reading interval of the greatest flow, where one may be unrecorded for good reason:
 /// once if liquid still flows, once if it flowed when the agent first listened (its first
 /// two lines only agree on where to begin), once for each restart of the meter about the
-/// time of the agent's death. Always two counts, since whole counts lie within, and what
-/// rounding hides. Under the cut-off up to `every_gal` waits for its record.
+/// time of the agent's death, and all that the disk has kept waiting then. So it is for a
+/// rollover that nobody heard, with what flowed unheard before it: it looks like a restart
+/// (RULES.md, 7). Always two counts, since whole counts lie within, and what rounding hides.
+/// Under the cut-off up to `every_gal` waits for its record.
 fn tolerance(truth: &Truth, rules: &Rules) -> f64 {
     let greatest = truth.flow.iter().map(|change| change.gpm).fold(0.0, f64::max);
     let interval = greatest / 60.0 * (rules.every_s + 1.0);
@@ -149,17 +150,60 @@ fn tolerance(truth: &Truth, rules: &Rules) -> f64 {
     let flowing_at = |at_ms: i64| truth.flow_at(at_ms) > 0.0;
     let ends = truth.lines.back().is_some_and(|line| flowing_at(line.at_ms));
     let begins = first.is_some_and(|line| flowing_at(line.at_ms));
-    let near_death = |at: &&i64| {
-        truth.periods.iter().any(|period| {
-            let to = period.to_ms.unwrap_or(i64::MAX - DEATH_WITHIN_MS);
-            let about = (period.from_ms - DEATH_WITHIN_MS)..=(to + DEATH_WITHIN_MS);
-            period.trouble == Trouble::AgentDown && about.contains(at)
-        })
-    };
-    let deaths = truth.restarts.iter().filter(near_death).count();
+    let restarts = truth.restarts.iter().filter(|at| near_death(truth, **at));
+    let unsaved = |at: i64| interval + kept_waiting_ms(truth, at) as f64 / 60_000.0 * greatest;
+    let deaths: f64 = restarts.map(|at| unsaved(*at)).sum();
+    let rollovers = rollovers_unheard(truth);
+    let deaf: f64 = rollovers.map(|(at, counts)| unsaved(at) + counts as f64 / truth.k).sum();
     let intervals = u32::from(ends) + u32::from(begins);
     let seeps = |gpm: f64| gpm > 0.0 && gpm < rules.low_flow_gpm;
     let seeping = truth.flow.iter().any(|change| seeps(change.gpm));
     let waiting = if seeping { rules.every_gal } else { 0.0 };
-    2.0 / truth.k + ROUNDING_GAL + (f64::from(intervals) + deaths as f64) * interval + waiting
+    2.0 / truth.k + ROUNDING_GAL + f64::from(intervals) * interval + deaths + deaf + waiting
+}
+
+/// Whether the agent died about an instant, or while the disk still kept waiting what was
+/// counted by then.
+fn near_death(truth: &Truth, at: i64) -> bool {
+    let stalls = |period: &&Period| period.trouble == Trouble::DiskStalls && covers(period, at);
+    let written = truth.periods.iter().filter(stalls).filter_map(|period| period.to_ms).max();
+    let until = written.unwrap_or(at).max(at) + DEATH_WITHIN_MS;
+    truth.periods.iter().any(|period| {
+        let to = period.to_ms.unwrap_or(i64::MAX - DEATH_WITHIN_MS);
+        period.trouble == Trouble::AgentDown
+            && period.from_ms <= until
+            && at <= to + DEATH_WITHIN_MS
+    })
+}
+
+/// How long before an instant the disk has taken nothing, if it didn't, in milliseconds.
+fn kept_waiting_ms(truth: &Truth, at: i64) -> i64 {
+    let stalls = |period: &&Period| period.trouble == Trouble::DiskStalls && covers(period, at);
+    truth.periods.iter().filter(stalls).map(|period| at - period.from_ms).max().unwrap_or(0)
+}
+
+/// Whether a trouble lasts at an instant, or has ended just before.
+fn covers(period: &Period, at: i64) -> bool {
+    period.from_ms <= at && period.to_ms.is_none_or(|to| at <= to + DEATH_WITHIN_MS)
+}
+
+/// When the count passed its modulus while nobody listened or about then, and the counts
+/// from the last line before it that was heard.
+fn rollovers_unheard(truth: &Truth) -> impl Iterator<Item = (i64, u64)> {
+    let pairs = truth.lines.iter().zip(truth.lines.iter().skip(1));
+    pairs.enumerate().filter_map(|(index, (before, line))| {
+        let rolls = line.segment == before.segment && line.raw < before.raw && line.honest;
+        let deaf = |period: &Period| {
+            matches!(period.trouble, Trouble::AgentDown | Trouble::MeterUnplugged)
+                && period.from_ms <= line.at_ms + DEATH_WITHIN_MS
+                && period.to_ms.is_none_or(|to| line.at_ms <= to + DEATH_WITHIN_MS)
+        };
+        if !rolls || !truth.periods.iter().any(deaf) {
+            return None;
+        }
+        let mut earlier = truth.lines.iter().take(index + 1).rev();
+        let heard = earlier.find(|line| line.heard && line.honest);
+        let wraps_at = line.unwrapped.saturating_sub(line.raw);
+        Some((line.at_ms, heard.map_or(0, |heard| wraps_at.saturating_sub(heard.unwrapped))))
+    })
 }

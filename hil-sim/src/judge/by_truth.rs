@@ -93,7 +93,10 @@ impl Offsets {
         };
         let mut found = fits(&self.0);
         if found.is_empty() && (record.note.says("restart") || record.zero == 0) {
-            found = fits(&[0]);
+            // A rollover that nobody heard looks like a restart (RULES.md, 7).
+            let shown = |l: &Emitted| i128::from(l.raw) - i128::from(l.unwrapped);
+            let rolled = window.iter().map(|(_, l)| shown(l));
+            found = fits(&std::iter::once(0).chain(rolled).collect::<Vec<_>>());
         }
         let beyond = |l: &Emitted| i128::from(l.unwrapped) > i128::from(rules.max_count) / 2;
         let may_rebase = record.note.says("rebase") || window.iter().any(|(_, l)| beyond(l));

@@ -104,7 +104,8 @@ fn excused(truth: &Truth, end_ms: i64) -> Vec<Stretch> {
         truth.restarts.iter().map(|at| (*at, at + QUIET_WITHIN_MS)).collect();
     for period in &truth.periods {
         let after = match period.trouble {
-            Trouble::MeterUnplugged | Trouble::AgentDown => BACK_WITHIN_MS,
+            // What waits in memory is lost with the agent: its volume is found later.
+            Trouble::MeterUnplugged | Trouble::AgentDown | Trouble::DiskStalls => BACK_WITHIN_MS,
             Trouble::MeterNoise => QUIET_WITHIN_MS,
             Trouble::GpsUnplugged | Trouble::GpsLost => continue,
         };

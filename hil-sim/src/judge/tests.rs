@@ -390,6 +390,72 @@ fn a_held_reading_accounts_for_its_gallons_and_its_gap() {
 }
 
 #[test]
+fn a_span_shows_itself_where_the_reading_that_opened_it_is_still_held() {
+    let mut evidence = faultless();
+    let raw = |e: &Evidence, nth: usize| e.records[nth].fields["MeterRawCount"].as_i64().unwrap();
+    let zero = raw(&evidence, 4);
+    for nth in 5..10 {
+        let total = (raw(&evidence, nth) - zero) as f64 / evidence.truth.k;
+        set(&mut evidence, nth, "MeterRawCountsToZero", json!(zero));
+        set(&mut evidence, nth, "MeterCalculatedFlowTotal", json!(total));
+    }
+    assert!(judge(&evidence).has(Kind::TotalFell), "nothing is held that could explain it");
+    let held = evidence.records.remove(5).fields["MeterCalculatedFlowTotal"].as_f64().unwrap();
+    let status = evidence.status.as_mut().unwrap();
+    status.balance = Balance { held: 1, sent: 9, ..status.balance };
+    status.gallons = Gallons { held, ..Gallons::default() };
+    judge(&evidence).assert_clean();
+}
+
+#[test]
+fn a_rollover_that_nobody_heard_may_look_like_a_restart_and_one_that_was_heard_may_not() {
+    // It rolls over at about 20 s.
+    let setup = MeterSetup { start_count: 1000, modulus: 1040, ..MeterSetup::default() };
+    let mut truth = truth_with(setup, |_, _, _| {});
+    let mut records = records_of(&truth, &EVERY_5_S);
+    let base = records[1].fields["MeterCalculatedFlowTotal"].as_f64().unwrap();
+    for (nth, second) in EVERY_5_S.into_iter().enumerate().skip(3) {
+        let raw = truth.lines[second as usize].raw;
+        let note = records[nth].fields["Note"].as_str().unwrap();
+        let note = format!("{note} restart gap seg=2 base={base:.6}");
+        let fields = &mut records[nth].fields;
+        fields.insert("Note".into(), json!(note));
+        fields.insert("MeterRawCount".into(), json!(raw));
+        fields.insert("MeterRawCountsToZero".into(), json!(0));
+        let total = raw as f64 / truth.k + base;
+        fields.insert("MeterCalculatedFlowTotal".into(), json!(total));
+    }
+    // The one of 20 s, which the agent was down for.
+    records.remove(2);
+    for (nth, record) in records.iter_mut().enumerate().skip(2) {
+        let note = record.fields["Note"].as_str().unwrap();
+        let (_, words) = note.split_once(' ').unwrap();
+        let note = format!("#ab3k9-{} {words}", nth + 1);
+        record.fields.insert("Note".into(), json!(note));
+    }
+    assert!(judge(&evidence(truth.clone(), records.clone())).has(Kind::Gallons));
+    truth.begin(Trouble::AgentDown, T0 + 15_900);
+    truth.end(Trouble::AgentDown, T0 + 23_000);
+    truth.lines.range_mut(16..23).for_each(|line| line.heard = false);
+    judge(&evidence(truth, records)).assert_clean();
+}
+
+#[test]
+fn what_a_disk_kept_waiting_may_be_lost_with_meter_and_agent_and_not_without() {
+    let mut evidence = faultless();
+    let tolerance = |e: &Evidence| judge(e).balance.tolerance_gal;
+    let whole = tolerance(&evidence);
+    evidence.truth.begin(Trouble::DiskStalls, T0 + 20_000);
+    evidence.truth.restarts.push(T0 + 30_000);
+    assert_eq!(tolerance(&evidence), whole, "the agent lived to write it");
+    evidence.truth.begin(Trouble::AgentDown, T0 + 33_000);
+    evidence.truth.end(Trouble::AgentDown, T0 + 34_000);
+    // An interval, and ten seconds at 2 gpm.
+    let more = tolerance(&evidence) - whole;
+    assert!((more - (6.0 + 10.0) * 2.0 / 60.0).abs() < 0.001, "{more}");
+}
+
+#[test]
 fn a_reused_fix_is_right_with_its_age_and_wrong_without() {
     let mut truth = truth();
     for epoch in truth.epochs.range_mut(21..) {

@@ -1,6 +1,7 @@
 //! Records held against each other: none twice, none in another's second, numbers that
 //! fit together, totals that never fall. Knows no truth.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use super::Rules;
@@ -21,19 +22,44 @@ pub(super) fn judge<'a>(
     for record in &distinct {
         equation(record, rules, verdict);
     }
+    let there = numbers(&distinct);
     let mut last: HashMap<_, &Delivered> = HashMap::new();
     for record in &distinct {
         let key = (&record.serial, &record.job);
         if let Some(before) = last.insert(key, record) {
-            succession(before, record, verdict);
+            succession(before, record, &there, verdict);
         }
     }
     distinct
 }
 
-/// Whether a record opens a span, so that its total counts from here.
-pub(super) fn opens_span(record: &Delivered) -> bool {
-    record.note.says("tare")
+/// The numbers of the readings that are there.
+pub(super) fn numbers(records: &[&Delivered]) -> HashSet<u64> {
+    records.iter().filter_map(|record| record.note.seq()).collect()
+}
+
+/// Whether a record's total counts from a later beginning than the one before it of the
+/// same job: it opens a span, or the reading that did is still with the agent. That one
+/// can't be seen; a zero, a segment or a base that can't be of the span before shows it.
+pub(super) fn begins_anew(before: &Delivered, record: &Delivered, there: &HashSet<u64>) -> bool {
+    record.note.says("tare") || (hides_one(before, record, there) && another_span(before, record))
+}
+
+/// Whether a reading between two is not there.
+fn hides_one(before: &Delivered, record: &Delivered, there: &HashSet<u64>) -> bool {
+    let numbers = before.note.seq().zip(record.note.seq());
+    numbers.is_some_and(|(from, to)| (from + 1..to).any(|seq| !there.contains(&seq)))
+}
+
+fn another_span(before: &Delivered, record: &Delivered) -> bool {
+    let fell = record.total_gal < before.total_gal - TOTAL_TOLERANCE_GAL;
+    fell || match record.note.segment.cmp(&before.note.segment) {
+        Ordering::Less => true,
+        Ordering::Equal => {
+            record.zero != before.zero || record.note.base_gal != before.note.base_gal
+        }
+        Ordering::Greater => record.note.base_gal < before.total_gal - TOTAL_TOLERANCE_GAL,
+    }
 }
 
 fn without_doubles<'a>(records: &'a [Delivered], verdict: &mut Verdict) -> Vec<&'a Delivered> {
@@ -89,8 +115,8 @@ fn equation(record: &Delivered, rules: &Rules, verdict: &mut Verdict) {
     }
 }
 
-fn succession(before: &Delivered, record: &Delivered, verdict: &mut Verdict) {
-    if opens_span(record) {
+fn succession(before: &Delivered, record: &Delivered, there: &HashSet<u64>, verdict: &mut Verdict) {
+    if begins_anew(before, record, there) {
         return;
     }
     if record.total_gal < before.total_gal - TOTAL_TOLERANCE_GAL {
