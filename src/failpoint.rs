@@ -4,6 +4,9 @@
 
 /// Every place, in the order of a reading's way from the meter to its acknowledgement and on.
 pub const PLACES: &[&str] = &[
+    "bytes_read",
+    "line_framed",
+    "sample_decoded",
     "sample_before_judged",
     "fix_taken",
     "anchor_before_commit",
@@ -16,13 +19,18 @@ pub const PLACES: &[&str] = &[
     "sign_in_after",
     "freeze_before_commit",
     "freeze_after_commit",
+    "request_half_written",
     "answered_before_settle",
     "ask_before",
+    "list_half_read",
     "ask_in_the_list",
     "ask_answered",
     "asked_before_settle",
     "settle_before_commit",
     "settle_after_commit",
+    // A job that is picked.
+    "pick_before_commit",
+    "pick_after_commit",
     // A job that is over.
     "verify_before_asking",
     "verify_before_commit",
@@ -33,6 +41,23 @@ pub const PLACES: &[&str] = &[
     "aside_done",
     "begun_before_commit",
 ];
+
+/// Whether a test waits for this place: for what must go otherwise than it would, so that
+/// the place is passed at all.
+#[cfg(not(feature = "testhooks"))]
+#[inline(always)]
+pub fn awaits(_name: &str) -> bool {
+    false
+}
+
+/// Whether a test waits for this place: for what must go otherwise than it would, so that
+/// the place is passed at all.
+#[cfg(feature = "testhooks")]
+pub fn awaits(name: &str) -> bool {
+    std::env::var("SPRAYLOG_FAILPOINT").is_ok_and(|wanted| {
+        wanted.split_once(':').map_or(wanted.as_str(), |(place, _)| place) == name
+    })
+}
 
 /// Passes a place called `name`.
 #[cfg(not(feature = "testhooks"))]

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::lines::{Found, Lines};
 use super::profile::{Checksum, Field, Layout, Profile, Role, Source, Speaks};
+use crate::failpoint;
 use crate::reading::Sample;
 
 /// The longest serial number, in characters.
@@ -134,6 +135,7 @@ impl Decoder {
     }
 
     fn take(&mut self, found: Found) -> Option<Sample> {
+        failpoint::pass("line_framed");
         self.counters.lines += 1;
         let rejected = &mut self.counters.rejected;
         let tally = match found {

@@ -182,11 +182,17 @@ impl Store {
     /// # Errors
     /// Where it can't be written.
     pub fn set_pick(&mut self, pick: Option<&Assignment>) -> Result<(), QueueError> {
-        match pick.map(serde_json::to_string).transpose() {
-            Ok(Some(text)) => meta::set(&self.db, meta::key::PICK, &text),
-            Ok(None) => meta::unset(&self.db, meta::key::PICK),
-            Err(err) => Err(QueueError::Refused(format!("the pick cannot be kept: {err}"))),
+        let told = pick
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|err| QueueError::Refused(format!("the pick cannot be kept: {err}")))?;
+        failpoint::pass("pick_before_commit");
+        match told {
+            Some(text) => meta::set(&self.db, meta::key::PICK, &text)?,
+            None => meta::unset(&self.db, meta::key::PICK)?,
         }
+        failpoint::pass("pick_after_commit");
+        Ok(())
     }
 
     /// What a full disk does to a database: it may not grow.

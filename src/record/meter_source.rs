@@ -10,6 +10,7 @@ use super::rig::Rig;
 use super::view::MeterView;
 use crate::clock::BootInstant;
 use crate::clock::source::Clock;
+use crate::failpoint;
 use crate::meter::ascii::Decoder;
 use crate::port::{Event, Port};
 use crate::progress::Pulse;
@@ -99,6 +100,7 @@ impl MeterSource {
             }
             Event::Lost => true,
             Event::Bytes(n) => {
+                failpoint::pass("bytes_read");
                 let before = self.decoder.counters().bad_values;
                 let samples = self.decoder.push(buffer.get(..n).unwrap_or_default());
                 if before == 0 && self.decoder.counters().bad_values > 0 {
@@ -110,6 +112,7 @@ impl MeterSource {
     }
 
     fn offer(&mut self, sample: Sample, at: BootInstant) -> bool {
+        failpoint::pass("sample_decoded");
         if self.opened {
             match self.out.try_send(MeterEvent::Opened) {
                 Ok(()) => self.opened = false,

@@ -9,7 +9,7 @@ use hil_sim::jobcloser::{Fault, Times};
 use rstest::rstest;
 
 use crate::bench::{SOON, nightly, options};
-use crate::look::{delivered, readings, said, seconds, until, until_baseline};
+use crate::look::{command, delivered, readings, said, seconds, until, until_baseline};
 use crate::road;
 
 /// How often the power goes in each of the three campaigns of random moments: 20 times, or
@@ -40,6 +40,9 @@ fn all_are_there(bench: &Bench, shown: i64) {
 }
 
 #[rstest]
+#[case::bytes_are_read("bytes_read:12", None)]
+#[case::a_line_is_whole("line_framed:12", None)]
+#[case::a_sample_is_decoded("sample_decoded:12", None)]
 #[case::a_sample_is_heard("sample_before_judged:12", None)]
 #[case::a_fix_is_taken("fix_taken:12", None)]
 #[case::a_time_is_not_yet_committed("anchor_before_commit:1", None)]
@@ -52,10 +55,12 @@ fn all_are_there(bench: &Bench, shown: i64) {
 #[case::somebody_is_signed_in("sign_in_after:1", None)]
 #[case::a_batch_is_not_yet_frozen("freeze_before_commit:2", None)]
 #[case::a_batch_is_frozen_and_not_sent("freeze_after_commit:2", None)]
+#[case::half_of_a_batch_is_written("request_half_written:2", None)]
 #[case::a_batch_is_stored_and_its_answer_unread("answered_before_settle:2", None)]
 #[case::an_acknowledgement_is_not_yet_committed("settle_before_commit:2", None)]
 #[case::an_acknowledgement_is_committed("settle_after_commit:2", None)]
 #[case::the_server_is_to_be_asked("ask_before:1", Some(Fault::StoreAndDrop))]
+#[case::half_of_the_servers_list_is_read("list_half_read:1", Some(Fault::StoreAndDrop))]
 #[case::the_server_is_answering("ask_in_the_list:1", Some(Fault::StoreAndDrop))]
 #[case::the_server_has_answered("ask_answered:1", Some(Fault::StoreAndDrop))]
 #[case::the_server_has_been_asked("asked_before_settle:1", Some(Fault::StoreAndDrop))]
@@ -88,6 +93,40 @@ async fn a_power_cut_at_any_place_loses_nothing_and_doubles_nothing(
     bench.start_agent().unwrap();
     let records = bench.records().len();
     bench.wait_for_records(records + 3, SOON).await.unwrap();
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    all_are_there(&bench, newest);
+}
+
+#[rstest]
+#[case::it_is_not_yet_kept("pick_before_commit:1", false)]
+#[case::it_is_kept("pick_after_commit:1", true)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_power_cut_while_a_job_is_picked_leaves_the_one_job_or_the_other(
+    #[case] place: &str,
+    #[case] kept: bool,
+) {
+    if !has_testhooks("a_power_cut_while_a_job_is_picked_leaves_the_one_job_or_the_other") {
+        return;
+    }
+    let (event, job) = ("8076482548429038c9b4b34fa296a4", "0160366349ff2c5b8967a54178a716");
+    let mut setup = options();
+    setup.env = vec![("SPRAYLOG_FAILPOINT".into(), place.into())];
+    let mut bench = Bench::start(setup).await.unwrap();
+    bench.spray(4.0);
+    bench.wait_for_records(3, SOON).await.unwrap();
+    let newest = shown(&mut bench).await;
+    let picked = command(&bench, &["job", "use", "--event", event, "--job", job]);
+    assert!(!picked.status.success(), "told as done: {picked:?}");
+    let ended = bench.wait_for_agents_end(SOON).await.unwrap();
+    assert!(!ended.success(), "{place} was never passed");
+
+    bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    bench.start_agent().unwrap();
+    let records = bench.records().len();
+    bench.wait_for_records(records + 4, SOON).await.unwrap();
+    let last = delivered(&bench).pop().unwrap();
+    assert_eq!(last.job[1] == job, kept, "{last:?}");
     bench.stop_spraying();
     bench.settle_and_judge(SOON).await.assert_clean();
     all_are_there(&bench, newest);

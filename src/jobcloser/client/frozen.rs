@@ -20,6 +20,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::failpoint;
+
 const CLOSED: u8 = 0;
 const OPEN: u8 = 1;
 const SHUT: u8 = 2;
@@ -33,6 +35,16 @@ pub(super) struct Gate(AtomicU8);
 pub(super) struct Frozen {
     bytes: Bytes,
     gate: Arc<Gate>,
+    halves: Halves,
+}
+
+/// How far a body is that a test has handed out in two.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Halves {
+    #[default]
+    Whole,
+    FirstIsOut,
+    FirstIsWritten,
 }
 
 /// The request was given up before its body was asked for.
@@ -60,7 +72,26 @@ impl Frozen {
     /// The body, and the gate in front of it.
     pub(super) fn new(bytes: Vec<u8>) -> (Self, Arc<Gate>) {
         let gate = Arc::new(Gate::default());
-        (Self { bytes: bytes.into(), gate: Arc::clone(&gate) }, gate)
+        let halves = Halves::default();
+        (Self { bytes: bytes.into(), gate: Arc::clone(&gate), halves }, gate)
+    }
+
+    /// One half, a turn for the connection to write it, and the place between them.
+    fn poll_half(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        match self.halves {
+            Halves::Whole => {
+                self.halves = Halves::FirstIsOut;
+                let half = self.bytes.len() / 2;
+                return Poll::Ready(self.bytes.split_to(half));
+            }
+            Halves::FirstIsOut => {
+                self.halves = Halves::FirstIsWritten;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Halves::FirstIsWritten => failpoint::pass("request_half_written"),
+        }
+        Poll::Ready(std::mem::take(&mut self.bytes))
     }
 }
 
@@ -70,13 +101,16 @@ impl Body for Frozen {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
         if !self.gate.open() {
             return Poll::Ready(Some(Err(GivenUp)));
+        }
+        if failpoint::awaits("request_half_written") {
+            return self.poll_half(context).map(|bytes| Some(Ok(Frame::data(bytes))));
         }
         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
     }

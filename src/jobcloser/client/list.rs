@@ -12,6 +12,7 @@ use reqwest::Response;
 use tokio::sync::mpsc;
 
 use super::{LIST_MAX, REFUSAL_MAX, failure, header, is_json};
+use crate::failpoint;
 use crate::jobcloser::verdict::{Answer, Exchange, Lost, Unbelievable, no_list};
 use crate::jobcloser::wire::{Stored, read_list};
 
@@ -41,7 +42,7 @@ pub(super) async fn read<S: Send + 'static>(
     }
     let (pieces, coming) = mpsc::channel(AHEAD);
     let reader = tokio::task::spawn_blocking(move || {
-        let from = BufReader::new(Coming { coming, piece: Bytes::new() });
+        let from = BufReader::new(Coming { coming, piece: Bytes::new(), halved: false });
         read_list(from, &mut |row| take(&mut taken, row)).map(|()| taken)
     });
     // The sender ends here, and with it the reader's wait, however the body ends.
@@ -84,6 +85,8 @@ async fn hand_on(
 struct Coming {
     coming: mpsc::Receiver<Bytes>,
     piece: Bytes,
+    /// A test is to see the place in the middle of it.
+    halved: bool,
 }
 
 impl Read for Coming {
@@ -94,7 +97,14 @@ impl Read for Coming {
                 None => return Ok(0),
             }
         }
-        let many = into.len().min(self.piece.len());
+        let mut many = into.len().min(self.piece.len());
+        if failpoint::awaits("list_half_read") {
+            if std::mem::replace(&mut self.halved, true) {
+                failpoint::pass("list_half_read");
+            } else {
+                many = many.div_ceil(2);
+            }
+        }
         self.piece.copy_to_slice(into.get_mut(..many).unwrap_or_default());
         Ok(many)
     }
