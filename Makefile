@@ -38,8 +38,8 @@ check: ## format, lints, shipped configuration and unit, licences
 	    echo "skipped: licences and sources of dependencies (no cargo-deny)"; \
 	fi
 
-bench: ## what the program is for, against a bare loop in the same run
-	$(CARGO) bench --bench straight_line
+bench: ## speed against bare loops in the same run, and with a million readings waiting; about ten minutes
+	$(CARGO) bench --no-fail-fast --bench straight_line --bench backlog --bench draining
 
 chaos: ## half an hour of all faults at random; SPRAYLOG_SEED=N throws what N throws
 	SPRAYLOG_CHAOS_MINUTES=$${SPRAYLOG_CHAOS_MINUTES:-30} \
