@@ -53,7 +53,7 @@ cross: ## release binaries for the boards; needs `cross` and a container engine
 	done
 
 nightly: ## every scenario, and the tests with long campaigns; about an hour
-	$(CARGO) build --workspace --bins
+	$(CARGO) build --workspace --bins $(TESTHOOKS)
 	set -e; for scenario in hil-sim/scenarios/*.toml; do \
 	    echo "== $$scenario"; \
 	    $(BUILT)/hil-sim run --scenario $$scenario --agent $(BUILT)/spraylog; \

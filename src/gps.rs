@@ -7,6 +7,7 @@
 mod epoch;
 mod fields;
 pub mod framer;
+pub mod gpsd;
 mod sentence;
 
 use serde::Serialize;

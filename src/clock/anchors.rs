@@ -36,6 +36,11 @@ impl AnchorKeeper {
     /// A GPS epoch: `utc` is the receiver's own date, `at` the boot time of the first
     /// byte of the epoch's first sentence. Returns the anchor to store, if any.
     pub fn gps(&mut self, at: BootInstant, utc: UtcMs) -> Option<Anchor> {
+        self.gps_within(at, utc, 0)
+    }
+
+    /// The same where `at` may be up to `late_ms` after that byte.
+    pub fn gps_within(&mut self, at: BootInstant, utc: UtcMs, late_ms: i64) -> Option<Anchor> {
         let Some(utc) = weeks::snap(utc) else {
             self.refused += 1;
             return None;
@@ -50,7 +55,7 @@ impl AnchorKeeper {
         while self.recent.len() > FIXES {
             self.recent.pop_front();
         }
-        let err_ms = self.spread()?;
+        let err_ms = self.spread()? + late_ms;
         self.offer(Anchor { at, utc, err_ms, source: AnchorSource::Gps })
     }
 

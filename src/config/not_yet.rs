@@ -2,34 +2,25 @@
 //! than its default is told, so that nobody relies on it. Each goes with its feature.
 
 use super::check::Findings;
-use super::{Config, GpsSource, keys};
+use super::{Config, keys};
 
 /// The keys, and what doesn't happen.
 const NOT_YET: &[(&str, &str)] = &[
     ("meter.poll_every", "this version reads only meters that speak by themselves"),
     ("meter.unit", "this version doesn't speak Modbus"),
     ("meter.battery.curve", "this version doesn't turn volts into percent"),
-    ("gps.gpsd", "this version doesn't read gpsd"),
     ("gps.backfill", "this version gives no place afterwards"),
     ("status.listen", "this version has no page"),
 ];
 
 /// Warns of them.
 pub(super) fn all(config: &Config, findings: &mut Findings<'_>) {
-    let gpsd = config.gps.source == GpsSource::Gpsd;
-    if gpsd {
-        findings.warn(
-            &["gps.source"],
-            "is \"gpsd\", which this version doesn't read: every record will be held for want of a place, set \"serial\"",
-        );
-    }
     let usual = Config::default();
     for (path, why) in NOT_YET {
         let (Some(key), false) = (keys::find(path), findings.have(path)) else { continue };
         // No page is what there is.
         let as_it_is = match *path {
             "status.listen" => config.status.listen.is_none(),
-            "gps.gpsd" => gpsd,
             _ => false,
         };
         if !as_it_is && (key.write)(config) != (key.write)(&usual) {
@@ -58,7 +49,7 @@ mod tests {
     #[test]
     fn what_does_nothing_yet_is_told_once_it_is_set_and_no_sooner() {
         assert_eq!(told(|_| {}), [""; 0]);
-        let other = ["'2s'", "9", "[[11.8, 0], [12.7, 100]]", "'x:1'", "true"];
+        let other = ["'2s'", "9", "[[11.8, 0], [12.7, 100]]", "true"];
         let other = other.iter().chain(&["'127.0.0.1:1'"]);
         for ((path, why), value) in NOT_YET.iter().zip(other) {
             let value = spans::value(value).unwrap();
@@ -66,15 +57,5 @@ mod tests {
             assert_eq!(told, [format!("warning: {path}: has no effect: {why}")]);
         }
         assert_eq!(told(|config| config.status.listen = None), [""; 0]);
-    }
-
-    #[test]
-    fn gpsd_is_told_before_a_day_is_recorded_without_a_place() {
-        let told = told(|config| {
-            config.gps.source = GpsSource::Gpsd;
-            config.gps.gpsd = "10.0.0.1:2947".into();
-        });
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("gps.source: is \"gpsd\""), "{told:?}");
     }
 }

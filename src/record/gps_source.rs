@@ -1,16 +1,17 @@
-//! From wherever fixes come from to accepted fixes: NMEA on a serial port, or a place
+//! From wherever fixes come from to accepted fixes: NMEA on a serial port, gpsd, or a place
 //! that is configured. Judges no more than rule 13.
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, sleep};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::rig::Rig;
-use super::view::GpsView;
+use super::view::{GpsView, GpsdView};
 use crate::clock::source::Clock;
 use crate::config::GpsSource as Source;
-use crate::gps::Decoder;
+use crate::gps::gpsd::client::{self, Client};
+use crate::gps::{Decoder, gpsd};
 use crate::port::{Event, Port};
 use crate::progress::Pulse;
 use crate::reading::{Fix, Place};
@@ -28,6 +29,8 @@ const FIXED_EVERY: Duration = Duration::from_secs(1);
 pub struct GpsSource {
     port: Port,
     decoder: Decoder,
+    gpsd: Client,
+    gpsd_decoder: gpsd::Decoder,
     rig: watch::Receiver<Rig>,
     out: mpsc::Sender<Fix>,
     dropped: u64,
@@ -45,11 +48,13 @@ impl GpsSource {
         clock: Clock,
         pulse: Pulse,
     ) -> Self {
-        let (port, decoder) = {
+        let (port, gpsd, max_hdop) = {
             let rig = rig.borrow();
-            (Port::new(rig.gps_port()), Decoder::new(rig.config.gps.max_hdop))
+            let gps = &rig.config.gps;
+            (Port::new(rig.gps_port()), Client::new(&gps.gpsd), gps.max_hdop)
         };
-        Self { port, decoder, rig, out, dropped: 0, view, clock, pulse }
+        let (decoder, gpsd_decoder) = (Decoder::new(max_hdop), gpsd::Decoder::new(max_hdop));
+        Self { port, decoder, gpsd, gpsd_decoder, rig, out, dropped: 0, view, clock, pulse }
     }
 
     /// Reads until `stop`, or until nobody takes fixes any more.
@@ -57,7 +62,6 @@ impl GpsSource {
         let mut buffer = [0; BUFFER];
         let mut changed = self.rig.clone();
         let mut heard_anew = None;
-        self.say_what_is_not_served();
         loop {
             self.pulse.beat(self.clock.now());
             let source = self.rig.borrow().config.gps.source;
@@ -108,11 +112,33 @@ impl GpsSource {
                     Vec::new()
                 }
             },
+            Source::Gpsd => self.read_gpsd(buffer).await,
             Source::Fixed => {
                 sleep(FIXED_EVERY).await;
                 self.fixed().into_iter().collect()
             }
-            Source::Gpsd | Source::None => std::future::pending().await,
+            Source::None => std::future::pending().await,
+        }
+    }
+
+    async fn read_gpsd(&mut self, buffer: &mut [u8]) -> Vec<Fix> {
+        match self.gpsd.next(buffer).await {
+            client::Event::Bytes(n) => {
+                let had_device = self.gpsd_decoder.told().has_device();
+                let at = self.clock.now();
+                let fixes = self.gpsd_decoder.push(buffer.get(..n).unwrap_or_default(), at);
+                let has_device = self.gpsd_decoder.told().has_device();
+                match (had_device, has_device) {
+                    (true, false) => warn!("gpsd has lost its receiver"),
+                    (false, true) => info!("gpsd has a receiver"),
+                    _ => {}
+                }
+                fixes
+            }
+            client::Event::Opened | client::Event::Lost => {
+                self.gpsd_decoder.cut();
+                Vec::new()
+            }
         }
     }
 
@@ -128,24 +154,32 @@ impl GpsSource {
         let rig = self.rig.borrow().clone();
         self.port.change(rig.gps_port());
         self.decoder.set_max_hdop(rig.config.gps.max_hdop);
+        let address = self.gpsd.health().path.clone();
+        self.gpsd.change(&rig.config.gps.gpsd);
+        self.gpsd_decoder.set_max_hdop(rig.config.gps.max_hdop);
+        if rig.config.gps.source != Source::Gpsd || rig.config.gps.gpsd != address {
+            self.gpsd_decoder.cut();
+        }
+        if rig.config.gps.source != Source::Gpsd {
+            self.gpsd.shut();
+        }
         if rig.config.gps.source != Source::Serial {
             // Bytes that wait in an open port would be taken for news when it is read again.
             self.port.shut();
             self.decoder.finish();
         }
-        self.say_what_is_not_served();
-    }
-
-    fn say_what_is_not_served(&self) {
-        if self.rig.borrow().config.gps.source == Source::Gpsd {
-            warn!("gps.source \"gpsd\" is not served yet; readings are held for want of a place");
-        }
     }
 
     fn show(&self, source: Source) {
         let port = (source == Source::Serial).then(|| self.port.health().clone());
+        let gpsd = (source == Source::Gpsd).then(|| GpsdView {
+            connection: self.gpsd.health().clone(),
+            told: self.gpsd_decoder.told().clone(),
+            decoded: self.gpsd_decoder.counters().clone(),
+        });
         self.view.send_replace(GpsView {
             port,
+            gpsd,
             decoded: self.decoder.counters().clone(),
             dropped: self.dropped,
         });

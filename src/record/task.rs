@@ -19,7 +19,7 @@ use crate::assignment::Wanted;
 use crate::clock::anchors::AnchorKeeper;
 use crate::clock::source::Clock;
 use crate::clock::{Anchor, BootInstant};
-use crate::config::TrustSystem;
+use crate::config::{GpsSource, TrustSystem};
 use crate::failpoint;
 use crate::progress::Pulse;
 use crate::queue::{Queue, QueueError, Store};
@@ -29,6 +29,10 @@ use crate::units::KFactor;
 /// How often the system clock is looked at, `status` is told, life is shown, and a disk that
 /// refused is tried again.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How much later than the first byte of its epoch a report of gpsd's may come without a
+/// sign of it: no receiver of which that matters takes more than its second to speak.
+const GPSD_LATE_MS: i64 = 1_000;
 
 /// Why the task ended unasked.
 #[derive(Debug, Error)]
@@ -156,8 +160,13 @@ impl Record {
     }
 
     fn fix(&mut self, fix: Fix) {
+        let late_ms = match self.parts.rig.borrow().config.gps.source {
+            GpsSource::Gpsd => GPSD_LATE_MS,
+            _ => 0,
+        };
         if self.keep.wants_anchors()
-            && let Some(anchor) = fix.utc.and_then(|utc| self.keeper.gps(fix.at, utc))
+            && let Some(anchor) =
+                fix.utc.and_then(|utc| self.keeper.gps_within(fix.at, utc, late_ms))
         {
             self.keep.anchor(anchor);
         }

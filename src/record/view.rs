@@ -126,10 +126,24 @@ pub struct MeterView {
 pub struct GpsView {
     /// The port; `None` for a source that has none.
     pub port: Option<Health>,
-    /// What its bytes came to.
+    /// gpsd, where that is the source.
+    pub gpsd: Option<GpsdView>,
+    /// What the port's bytes came to.
     pub decoded: gps::Counters,
     /// Fixes that the recorder had no room for.
     pub dropped: u64,
+}
+
+/// gpsd's part of `status`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GpsdView {
+    /// The connection; its path is gpsd's address.
+    pub connection: Health,
+    /// What gpsd says of itself and its receivers.
+    #[serde(flatten)]
+    pub told: gps::gpsd::Told,
+    /// What its lines came to.
+    pub decoded: gps::gpsd::Counters,
 }
 
 /// The recording's part of `status`.

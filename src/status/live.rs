@@ -103,11 +103,13 @@ impl Live {
 
     fn gps(&self, config: &Config) -> Value {
         let (gps, record) = (self.gps.borrow().clone(), self.record.borrow().clone());
+        let way = gps.port.as_ref().or(gps.gpsd.as_ref().map(|gpsd| &gpsd.connection));
         json!({
             "source": config.gps.source,
             "port": gps.port.as_ref().map(|p| p.path.clone()),
             "port_open": gps.port.as_ref().map(|p| p.open),
-            "problem": gps.port.as_ref().and_then(|p| p.problem.clone()),
+            "problem": way.and_then(|way| way.problem.clone()),
+            "gpsd": gps.gpsd,
             "fix": record.recorder.as_ref().map(|r| r.fix),
             "fix_age_ms": record.recorder.as_ref().and_then(|r| r.fix_age_ms),
             "health": gps.port,

@@ -92,6 +92,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("config::credentials", Edge("config::credentials")),
     ("config::last_good", Edge("config files")),
     ("config::load", Edge("config files")),
+    ("gps::gpsd::client::*", Edge("gpsd")),
     ("jobcloser::client::*", Edge("jobcloser client")),
     ("link", Edge("link")),
     ("meter::load", Edge("meter::load")),
@@ -139,7 +140,7 @@ const UPKEEP: &[&str] = &["queue::*", "clock::source"];
 const CONTROL: &[&str] = &["queue::*", "clock::source"];
 const DRAIN: &[&str] =
     &["queue::*", "jobcloser::client::*", "clock::source", "config::credentials"];
-const RECORD: &[&str] = &["port", "queue::*", "clock::source"];
+const RECORD: &[&str] = &["port", "gps::gpsd::client", "queue::*", "clock::source"];
 /// Looks in, through the queue's read-only connection alone.
 const STATUS: &[&str] = &["queue", "queue::view", "queue::balance", "clock::source"];
 
