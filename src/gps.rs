@@ -17,7 +17,7 @@ use crate::reading::Fix;
 use epoch::{Epochs, Paired};
 use framer::{Framer, Refusal};
 
-/// Bytes in, accepted fixes out. Holds one sentence and eight epochs, whatever comes.
+/// Bytes in, accepted fixes out. Holds one sentence and sixteen epochs, whatever comes.
 ///
 /// HDOP is that of GGA or GNS. GSA's never stands in for it: GSA bears no time, so that
 /// nothing says which epoch it belongs to.
@@ -73,7 +73,7 @@ pub struct Counters {
 }
 
 /// Epochs without a fix, each under the first cause that ruled it out. A sentence without
-/// a time counts as an epoch of its own. The last eight epochs may be missing until
+/// a time counts as an epoch of its own. The last sixteen epochs may be missing until
 /// [`Decoder::finish`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rejected {

@@ -12,8 +12,15 @@ use crate::clock::{BootInstant, UtcMs};
 use crate::reading::{Fix, Place};
 
 /// Epochs kept in sight while their sentences come in. Receivers that buffer send two at
-/// once interleaved; when a ninth begins, the oldest is closed and counted.
-const IN_SIGHT: usize = 8;
+/// once interleaved, and some put the RMC of a second after its ten GGA; when another one
+/// begins, the oldest is closed and counted.
+const IN_SIGHT: usize = 16;
+
+/// A date that the receiver told with a fix is that of others so near to it, by its own
+/// time of day: some send ZDA after the fix, or less often.
+const SAME_DATE_MS: i64 = 60_000;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Metres a second in a knot: 1852 m an hour (ISO 80000-3).
 const MPS_PER_KNOT: f64 = 1852.0 / 3600.0;
@@ -35,6 +42,9 @@ pub(super) struct Paired {
 pub(super) struct Epochs {
     open: VecDeque<Epoch>,
     out: VecDeque<Stamp>,
+    /// The last date that the receiver itself gave to a fix. What it says without one isn't
+    /// kept: on a cold start that is its clock's, and often nonsense.
+    dated: Option<UtcMs>,
     pub max_hdop: f64,
 }
 
@@ -66,6 +76,8 @@ struct Epoch {
     gns: Option<Solution>,
     /// Its fix is out, or it was refused: both for good.
     closed: bool,
+    /// Its fix is out.
+    fixed: bool,
     /// A closed epoch of the same UTC came before it.
     again: bool,
 }
@@ -73,7 +85,7 @@ struct Epoch {
 impl Epochs {
     pub fn new(max_hdop: f64) -> Self {
         let (open, out) = (VecDeque::with_capacity(IN_SIGHT), VecDeque::with_capacity(IN_SIGHT));
-        Self { open, out, max_hdop }
+        Self { open, out, dated: None, max_hdop }
     }
 
     /// Takes what a sentence says; its first byte was read `at`. Gives the fix that it
@@ -91,11 +103,12 @@ impl Epochs {
         let epoch = self.open.get_mut(index)?;
         epoch.keep(report);
         if epoch.closed {
+            self.dated = epoch.dated().or(self.dated);
             return None;
         }
         let found = match denies {
             Some(cause) => Err(cause),
-            None => epoch.fix(self.max_hdop)?,
+            None => epoch.fix(self.max_hdop, self.dated)?,
         };
         epoch.closed = true;
         let found = found.and_then(|(paired, stamp)| {
@@ -114,8 +127,9 @@ impl Epochs {
         }
     }
 
-    /// Closes what is still open: no more sentences come.
+    /// Closes what is still open: no more sentences come, or not before another day.
     pub fn finish(&mut self, no: &mut Rejected) {
+        self.dated = None;
         for epoch in self.open.drain(..) {
             epoch.count_unless_closed(no);
         }
@@ -169,6 +183,10 @@ impl Epochs {
             epoch.count_unless_closed(no);
             epoch.closed = true;
         }
+        if let Some(epoch) = self.open.get_mut(index) {
+            epoch.fixed = true;
+            self.dated = epoch.dated().or(self.dated);
+        }
         if self.out.len() == IN_SIGHT {
             self.out.pop_front();
         }
@@ -179,7 +197,13 @@ impl Epochs {
 impl Epoch {
     fn new(time_ms: u32, at: BootInstant, again: bool) -> Self {
         let (rmc, gga, gns) = (None, None, None);
-        Self { time_ms, at, midnight_ms: None, rmc, gga, gns, closed: false, again }
+        Self { time_ms, at, midnight_ms: None, rmc, gga, gns, closed: false, fixed: false, again }
+    }
+
+    /// When it was, if its fix is out and it has told its own date.
+    fn dated(&self) -> Option<UtcMs> {
+        let midnight_ms = self.midnight_ms.filter(|_| self.fixed)?;
+        Some(UtcMs(midnight_ms + i64::from(self.time_ms)))
     }
 
     fn has(&self, report: &Report) -> bool {
@@ -209,7 +233,7 @@ impl Epoch {
     }
 
     /// The fix, or why there is none; `None` while a sentence for it may still come.
-    fn fix(&self, max_hdop: f64) -> Option<Result<(Paired, Stamp), Cause>> {
+    fn fix(&self, max_hdop: f64, dated: Option<UtcMs>) -> Option<Result<(Paired, Stamp), Cause>> {
         let rmc = self.rmc.as_ref()?;
         let mut solutions = self.gga.iter().chain(&self.gns);
         let (solution, hdop) = solutions.find_map(|s| Some((s, s.hdop?)))?;
@@ -228,10 +252,11 @@ impl Epoch {
         let Some(place) = Place::from_degrees(degrees.lat, degrees.lon) else {
             return Some(Err(Cause::Range));
         };
-        let utc = self.midnight_ms.map(|midnight| UtcMs(midnight + i64::from(self.time_ms)));
+        let midnight_ms = self.midnight_ms.or_else(|| midnight_near(self.time_ms, dated?));
+        let utc = midnight_ms.map(|midnight| UtcMs(midnight + i64::from(self.time_ms)));
         let speed_mps = rmc.knots.map(|knots| knots * MPS_PER_KNOT);
         let fix = Fix { at: self.at, utc, place, hdop, quality, speed_mps };
-        let stamp = Stamp { time_ms: self.time_ms, midnight_ms: self.midnight_ms };
+        let stamp = Stamp { time_ms: self.time_ms, midnight_ms };
         Some(Ok((Paired { fix, time_ms: self.time_ms }, stamp)))
     }
 
@@ -244,6 +269,14 @@ impl Epoch {
             (false, ..) => no.count(Cause::Unpaired),
         }
     }
+}
+
+/// The midnight that puts a time of day next to `dated`, if that is near enough.
+fn midnight_near(time_ms: u32, dated: UtcMs) -> Option<i64> {
+    let today = dated.0.div_euclid(DAY_MS) * DAY_MS;
+    let off = |midnight: &i64| (midnight + i64::from(time_ms) - dated.0).abs();
+    let nearest = [today - DAY_MS, today, today + DAY_MS].into_iter().min_by_key(off)?;
+    (off(&nearest) <= SAME_DATE_MS).then_some(nearest)
 }
 
 fn far_apart(a: Degrees, b: Degrees) -> bool {
