@@ -88,10 +88,21 @@ pub struct Fix {
     pub place: Place,
     /// Horizontal dilution of precision.
     pub hdop: f64,
-    /// GGA quality, 1 to 5.
+    /// GGA quality, 1 to 5; [`Fix::CONFIGURED`] for a place that no receiver told.
     pub quality: u8,
     /// Speed over ground in metres a second, where the receiver gives it.
     pub speed_mps: Option<f64>,
+}
+
+impl Fix {
+    /// Quality of a configured place: GGA's for one that is entered by hand, which no fix of
+    /// a receiver may have.
+    pub const CONFIGURED: u8 = 7;
+
+    /// Whether it is the place that is configured, not a receiver's.
+    pub fn is_configured(&self) -> bool {
+        self.quality == Self::CONFIGURED
+    }
 }
 
 /// What the liquid is for: the ids that a record is tied to at JobCloser. Opaque

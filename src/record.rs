@@ -6,7 +6,7 @@
 //! ```text
 //! sample ─► metering ─ counter: is it believed?   ledger: volume, segment
 //!               ├─ flow: starts, stops
-//! fix ──────────┼─ places: where?   movement: how far?
+//! fix ─ reach ──┼─ places: where?   movement: how far?
 //! assignment ───┼─ spans: whose?
 //!               ▼
 //!           sampling: due? ─► Reading
@@ -22,6 +22,7 @@ pub mod meter_source;
 mod metering;
 mod movement;
 mod place;
+mod reach;
 mod recorder;
 pub mod rig;
 mod rules;

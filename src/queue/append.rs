@@ -272,7 +272,8 @@ fn insert_reading(
     odometer: Microlitres,
 ) -> Result<(), QueueError> {
     let (place, age_ms, hdop) = match reading.place {
-        Some((place, age_ms, hdop)) => (Some(place), Some(age_ms), Some(hdop)),
+        // No receiver has an HDOP of 0, and a configured place has none.
+        Some((place, age_ms, hdop)) => (Some(place), Some(age_ms), Some(hdop).filter(|h| *h > 0.0)),
         None => (None, None, None),
     };
     let raw = integer("raw count", reading.raw)?;

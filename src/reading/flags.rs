@@ -42,11 +42,13 @@ pub enum Flag {
     AssignedLater = 1 << 15,
     /// The count before was a damaged line's, too high; the next counts make up for it.
     Corrected = 1 << 16,
+    /// The position is the configured one, not a receiver's.
+    FixedPlace = 1 << 20,
 }
 
 impl Flag {
     /// Every flag, in the order in which notes list them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Start,
         Self::Stop,
         Self::Tare,
@@ -64,6 +66,7 @@ impl Flag {
         Self::Backfill,
         Self::AssignedLater,
         Self::Corrected,
+        Self::FixedPlace,
     ];
 
     /// The word that stands for it in notes, lists and JSON.
@@ -86,6 +89,7 @@ impl Flag {
             Self::Backfill => "backfill",
             Self::AssignedLater => "assigned-later",
             Self::Corrected => "corrected",
+            Self::FixedPlace => "fixed-place",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::rig::Rig;
@@ -21,8 +21,8 @@ use crate::stop::Stop;
 const BUFFER: usize = 2048;
 /// A quiet source gives a sign of life this often.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
-/// How often a configured place is said to be fresh.
-const FIXED_EVERY: Duration = Duration::from_secs(1);
+/// How often a configured place is said to be fresh: twice in the shortest `gps.stale_after`.
+const FIXED_EVERY: Duration = Duration::from_millis(500);
 
 /// The task that reads the receiver.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct GpsSource {
     rig: watch::Receiver<Rig>,
     out: mpsc::Sender<Fix>,
     dropped: u64,
+    /// When the configured place is told next.
+    fixed_due: Instant,
     view: watch::Sender<GpsView>,
     clock: Clock,
     pulse: Pulse,
@@ -54,7 +56,8 @@ impl GpsSource {
             (Port::new(rig.gps_port()), Client::new(&gps.gpsd), gps.max_hdop)
         };
         let (decoder, gpsd_decoder) = (Decoder::new(max_hdop), gpsd::Decoder::new(max_hdop));
-        Self { port, decoder, gpsd, gpsd_decoder, rig, out, dropped: 0, view, clock, pulse }
+        let fixed_due = Instant::now();
+        Self { port, decoder, gpsd, gpsd_decoder, rig, out, dropped: 0, fixed_due, view, clock, pulse }
     }
 
     /// Reads until `stop`, or until nobody takes fixes any more.
@@ -114,7 +117,8 @@ impl GpsSource {
             },
             Source::Gpsd => self.read_gpsd(buffer).await,
             Source::Fixed => {
-                sleep(FIXED_EVERY).await;
+                sleep_until(self.fixed_due).await;
+                self.fixed_due = Instant::now() + FIXED_EVERY;
                 self.fixed().into_iter().collect()
             }
             Source::None => std::future::pending().await,
@@ -147,7 +151,14 @@ impl GpsSource {
         let (lat, lon) = self.rig.borrow().config.gps.fixed?;
         let place = Place::from_degrees(lat, lon)?;
         let at = self.clock.now();
-        Some(Fix { at, utc: None, place, hdop: 0.0, quality: 7, speed_mps: Some(0.0) })
+        Some(Fix {
+            at,
+            utc: None,
+            place,
+            hdop: 0.0,
+            quality: Fix::CONFIGURED,
+            speed_mps: Some(0.0),
+        })
     }
 
     fn reconfigure(&mut self) {

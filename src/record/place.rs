@@ -35,6 +35,8 @@ pub struct Spot {
     pub hdop: f64,
     /// Whether it is an old fix at which the rig stood still.
     pub reused: bool,
+    /// Whether it is the configured place.
+    pub configured: bool,
 }
 
 /// What the position is good for now, for `status`.
@@ -99,12 +101,15 @@ impl Places {
         let same_span = self.span_since.is_none_or(|since| fix.at >= since);
         // What is known of standing still is known of the last fix.
         let newest = self.last.as_ref().is_some_and(|last| last.at == fix.at);
-        let reused = !fresh && newest && self.stood && same_span && age_ms <= REUSE_MS;
+        // A configured place is told for as long as it is configured, and no longer.
+        let lasting = newest && self.stood && !fix.is_configured();
+        let reused = !fresh && lasting && same_span && age_ms <= REUSE_MS;
         (fresh || reused).then(|| Spot {
             place: fix.place,
             age_ms: age_ms.max(0),
             hdop: fix.hdop,
             reused,
+            configured: fix.is_configured(),
         })
     }
 

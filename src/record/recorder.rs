@@ -10,6 +10,7 @@ use super::ledger::Ledger;
 use super::metering::{Metering, Step};
 use super::movement::Movement;
 use super::place::{Places, Spot};
+use super::reach::Reach;
 use super::rules::{Resume, Rules};
 use super::sampling::{self, Due, Moment};
 use super::span::Spans;
@@ -25,6 +26,7 @@ pub struct Recorder {
     metering: Metering,
     spans: Spans,
     flow: Flow,
+    reach: Reach,
     places: Places,
     movement: Movement,
     /// What happened since the last reading.
@@ -61,6 +63,7 @@ impl Recorder {
             rules,
             spans: Spans::new(resume.assignment),
             flow: Flow::default(),
+            reach: Reach::default(),
             places: Places::new(),
             movement: Movement::new(),
             flags: Flags::NONE,
@@ -86,8 +89,11 @@ impl Recorder {
         self.spans.want(wanted);
     }
 
-    /// Takes an accepted fix.
+    /// Takes an accepted fix; one that no sprayer can have come to is counted and not used.
     pub fn fix(&mut self, fix: Fix) {
+        if !self.reach.takes(&fix) {
+            return;
+        }
         self.movement.saw(fix.clone());
         self.places.saw(fix);
     }
@@ -174,6 +180,7 @@ impl Recorder {
                 .map(|spot| spot.place),
             tally: Tally {
                 late_fixes_dropped: self.places.late(),
+                place_jumps: self.reach.refused(),
                 withheld: self.withheld,
                 ..self.metering.tally()
             },
@@ -240,6 +247,9 @@ impl Recorder {
         }
         if spot.is_some_and(|spot| spot.reused) {
             flags.set(Flag::ReusedFix);
+        }
+        if spot.is_some_and(|spot| spot.configured) {
+            flags.set(Flag::FixedPlace);
         }
         self.movement.reading_made(at);
         self.last_reading = Some(at);

@@ -969,6 +969,43 @@ fn a_reading_that_begins_a_span_does_not_reuse_a_fix_of_the_one_before() {
     assert!(!readings[0].flags.has(Flag::ReusedFix));
 }
 
+#[test]
+fn a_fix_further_off_than_any_sprayer_drives_is_no_place_of_a_reading() {
+    let mut rig = Rig::at_rest(rules(K), job("a"));
+    for s in 0..30 {
+        rig.fix(if matches!(s, 10 | 20 | 21) { 40_000.0 } else { 0.0 }, None);
+        rig.run(1, SPRAY);
+    }
+    let near = |place: Place| place.lat() < 40.1;
+    let (at_home, away): (Vec<_>, Vec<_>) =
+        rig.taken().into_iter().filter_map(|r| r.place).partition(|(place, ..)| near(*place));
+    assert!(at_home.len() >= 4);
+    assert!(away.len() <= 1, "two that agree are believed, one is not: {away:?}");
+    // 10, 20, and the first two back home of which the second is believed.
+    assert_eq!(rig.recorder.view(rig.now()).tally.place_jumps, 3);
+}
+
+#[test]
+fn a_configured_place_is_that_of_every_reading_and_says_so_and_serves_no_longer() {
+    let mut rig = Rig::at_rest(rules(K), job("a"));
+    let place = Place::from_degrees(32.6, -85.4).unwrap();
+    for _ in 0..20 {
+        let (at, quality) = (rig.now(), Fix::CONFIGURED);
+        let fix = Fix { at, utc: None, place, hdop: 0.0, quality, speed_mps: Some(0.0) };
+        rig.recorder.fix(fix);
+        rig.run(1, SPRAY);
+    }
+    let readings = rig.taken();
+    assert!(readings.len() >= 4);
+    assert!(readings.iter().all(|r| r.place.is_some_and(|(at, ..)| at == place)));
+    assert!(readings.iter().all(|r| words(r).contains(&"fixed-place")), "{readings:?}");
+    // Another source is configured: the rig may be anywhere.
+    rig.run(5, SPRAY);
+    rig.taken();
+    rig.run(10, SPRAY);
+    assert!(rig.taken().iter().all(|r| r.place.is_none()));
+}
+
 // ---- rate, and what status sees ----
 
 #[test]

@@ -63,6 +63,8 @@ pub struct Tally {
     pub strangers_dropped: u64,
     /// Fixes that came out of order.
     pub late_fixes_dropped: u64,
+    /// Fixes further from those before them than any sprayer drives meanwhile.
+    pub place_jumps: u64,
     /// Restarts of the meter.
     pub restarts: u64,
     /// Rollovers of its count.
@@ -102,6 +104,9 @@ impl Tally {
         }
         if new(self.corrections, before.corrections) {
             warn!("a damaged count was believed; the next ones make up for it");
+        }
+        if new(self.place_jumps, before.place_jumps) {
+            debug!(fixes = self.place_jumps, "fixes not used: no sprayer drives that far");
         }
         let dropped = |t: &Self| t.suspects_dropped + t.out_of_range_dropped + t.strangers_dropped;
         if new(dropped(self), dropped(before)) {

@@ -115,6 +115,8 @@ impl Live {
             "health": gps.port,
             "decoded": gps.decoded,
             "dropped": gps.dropped,
+            "jumps": record.recorder.as_ref().map(|r| r.tally.place_jumps),
+            "fixed": config.gps.fixed,
         })
     }
 

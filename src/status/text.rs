@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use remarks::{disk, learnt};
+use remarks::{disk, learnt, refused_fixes};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -146,6 +146,13 @@ fn gps(out: &mut String, g: &Value) -> std::fmt::Result {
                 "gps       NONE (gps.source): readings are held until they are given a place"
             );
         }
+        Some("fixed") => {
+            let (lat, lon) = (&g["fixed"][0], &g["fixed"][1]);
+            return writeln!(
+                out,
+                "gps       FIXED at {lat}, {lon} (gps.fixed): every record gets it"
+            );
+        }
         _ => {}
     }
     if g["port_open"] == false {
@@ -191,10 +198,11 @@ fn gpsd(out: &mut String, g: &Value) -> std::fmt::Result {
 fn fix(out: &mut String, g: &Value) -> std::fmt::Result {
     match g["fix_age_ms"].as_i64() {
         Some(age) => {
-            writeln!(out, "gps       fix {}, {:.1} s old", word(&g["fix"]), age as f64 / 1000.0)
+            writeln!(out, "gps       fix {}, {:.1} s old", word(&g["fix"]), age as f64 / 1000.0)?;
         }
-        None => writeln!(out, "gps       NO FIX yet; it needs a clear sky"),
+        None => writeln!(out, "gps       NO FIX yet; it needs a clear sky")?,
     }
+    refused_fixes(out, g)
 }
 
 fn clock(out: &mut String, c: &Value) -> std::fmt::Result {
@@ -424,6 +432,28 @@ mod tests {
         g["fix"] = "fresh".into();
         g["fix_age_ms"] = 400.into();
         assert!(said(&g).contains("fix fresh, 0.4 s old"));
+    }
+
+    #[test]
+    fn a_configured_place_is_shown_as_one() {
+        let mut said = String::new();
+        gps(&mut said, &json!({ "source": "fixed", "fixed": [32.6, -85.4], "fix": "fresh" }))
+            .unwrap();
+        assert_eq!(said, "gps       FIXED at 32.6, -85.4 (gps.fixed): every record gets it\n");
+    }
+
+    #[test]
+    fn why_there_is_no_fix_is_told_by_cause_and_jumps_always() {
+        let mut g = json!({ "source": "serial", "port_open": true, "fix": "none", "fix_age_ms": 9000,
+            "decoded": { "rejected": { "void": 12, "hdop": 3, "range": 0 } }, "jumps": 0 });
+        let mut said = String::new();
+        gps(&mut said, &g).unwrap();
+        let causes = "not used since the start: 12 void (it sees too few satellites), 3 with an HDOP over gps.max_hdop\n";
+        assert!(said.contains(causes), "{said}");
+        (g["fix"], g["jumps"]) = ("fresh".into(), 2.into());
+        said.clear();
+        gps(&mut said, &g).unwrap();
+        assert!(!said.contains("void") && said.contains("2 further off than any"), "{said}");
     }
 
     #[test]

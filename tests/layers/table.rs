@@ -80,6 +80,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("record::metering", Pure),
     ("record::movement", Pure),
     ("record::place", Pure),
+    ("record::reach", Pure),
     ("record::recorder", Pure),
     ("record::rules", Pure),
     ("record::sampling", Pure),

@@ -24,12 +24,12 @@ fn sample(raw: u64) -> Sample {
     }
 }
 
-/// A rig that drives north: at second `n` it is at latitude 33 + n/1000.
+/// A rig that drives north: at second `n` it is at latitude 33 + n/10000.
 fn fix(second: i64) -> Fix {
     Fix {
         at: BootInstant(BASE + second * 1_000),
         utc: Some(UtcMs(1_809_253_002_000 + second * 1_000)),
-        place: Place { lat_e7: 330_000_000 + second as i32 * 10_000, lon_e7: -868_965_344 },
+        place: Place { lat_e7: 330_000_000 + second as i32 * 1_000, lon_e7: -868_965_344 },
         hdop: 0.9,
         quality: 1,
         speed_mps: Some(10.0),
@@ -105,7 +105,7 @@ fn each_has_its_place(readings: &[crate::queue::Listed]) {
     for reading in readings {
         let second = (reading.boottime_ms - BASE) / 1_000;
         let lat = reading.lat.unwrap_or_else(|| panic!("no place at second {second}"));
-        assert!((lat - (33.0 + second as f64 / 1_000.0)).abs() < 1e-6, "{lat} at second {second}");
+        assert!((lat - (33.0 + second as f64 / 10_000.0)).abs() < 1e-6, "{lat} at second {second}");
     }
 }
 
