@@ -66,12 +66,13 @@ pub struct BootId(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorSource {
+    /// A person, by `records release --boot N --start T`, where nothing better is known. A
+    /// time that is measured in that boot later goes before it.
+    Operator,
     /// The system clock, once the kernel calls it synchronised (or the operator says so).
     System,
     /// Three consistent GPS fixes.
     Gps,
-    /// A person, by `records release --boot N --start T`.
-    Operator,
 }
 
 /// One point at which a boot's `CLOCK_BOOTTIME` and wall time are known together.

@@ -5,7 +5,7 @@ mod live;
 mod text;
 
 pub use live::{AgentView, Live};
-pub use text::text;
+pub use text::{text, undated_boot};
 
 use std::path::PathBuf;
 
@@ -46,6 +46,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("balance", json!(numbers)),
         ("gallons", json!(gallons)),
         ("held_for", held_for),
+        ("undated_boots", json!(queue.undated()?)),
         ("refused_jobs", json!(refused)),
         ("closed_jobs", json!(queue.closed_spans()?)),
         ("other_databases", json!(queue.others())),
@@ -93,6 +94,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
         "gallons": numbers(json!(Microlitres::ZERO.gallons())),
         "held_for": { "no_job": 0, "no_place": 0, "no_time": 0, "no_serial": 0, "time_conflict": 0,
                       "unreadable": 0, "refused": 0 },
+        "undated_boots": [],
         "refused_jobs": [],
         "closed_jobs": [],
         "other_databases": others,

@@ -111,7 +111,7 @@ fn ask_or_do(config: &Config, order: Order) -> Result<Told, Failure> {
 }
 
 /// `LAT,LON` in degrees; 0,0 is no place.
-fn place(text: &str) -> Result<Place, String> {
+pub(super) fn place(text: &str) -> Result<Place, String> {
     let degrees = text.split_once(',').and_then(|(lat, lon)| {
         Some((lat.trim().parse::<f64>().ok()?, lon.trim().parse::<f64>().ok()?))
     });

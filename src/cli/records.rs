@@ -1,6 +1,8 @@
 //! `spraylog records`: the queue's readings. Looking goes through a read-only connection,
 //! changing through the daemon's door.
 
+mod release;
+
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,6 +17,8 @@ use crate::control::Command;
 use crate::control::client::ask_or_act;
 use crate::queue::{Filter, Listed, Selector, View, file_in};
 use crate::reading::{Seq, State};
+use crate::status::undated_boot;
+use release::Release;
 
 /// Arguments of `spraylog records`.
 #[derive(Debug, Args)]
@@ -64,6 +68,8 @@ enum RecordsCommand {
         #[command(flatten)]
         which: Which,
     },
+    /// Tell when a boot without a time began, or where readings without a place were
+    Release(Release),
     /// Never send these: what is ready or held, or in doubt for a job that is gone
     Reject(TakeOut),
     /// Mark as water that isn't chemical: counted, never sent
@@ -154,6 +160,7 @@ pub fn run(args: &RecordsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
                     .map_err(Failure::output)?;
             }
         }
+        RecordsCommand::Release(asked) => return release::run(asked, &config, args.json, out),
         RecordsCommand::Reject(out_of) => {
             let (which, reason) = (out_of.which.selector(), out_of.reason.clone());
             let command = Command::RecordsReject { which, reason };
@@ -224,6 +231,10 @@ impl RecordsCommand {
             Self::Reject(out) | Self::Discard(out) if out.which.is_all() => {
                 "say which: --from, --to, --boot or --seq"
             }
+            Self::Release(asked) => match asked.problem() {
+                Some(said) => said,
+                None => return Ok(()),
+            },
             _ => return Ok(()),
         };
         Err(Failure::say(Exit::USAGE, said))
@@ -268,7 +279,10 @@ fn filter(state: Option<Shown>, job: Option<String>, which: &Which, limit: usize
 fn list(config: &Config, filter: &Filter, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     // A rig that has never recorded has nothing to list.
     let nothing = matches!(file_in(&config.device.data_dir).try_exists(), Ok(false));
-    let readings = if nothing { Vec::new() } else { view(config)?.list(filter)? };
+    let (readings, undated) = match nothing {
+        true => (Vec::new(), Vec::new()),
+        false => view(config).and_then(|view| Ok((view.list(filter)?, view.undated()?)))?,
+    };
     if json {
         return print_json(out, &json!(readings));
     }
@@ -279,6 +293,11 @@ fn list(config: &Config, filter: &Filter, json: bool, out: &mut impl Write) -> R
     writeln!(out, "{head}").map_err(Failure::output)?;
     for reading in &readings {
         writeln!(out, "{}", line(reading)).map_err(Failure::output)?;
+    }
+    for boot in undated {
+        if readings.iter().any(|r| r.boot == boot.boot && r.time.is_none()) {
+            writeln!(out, "{}", undated_boot(&json!(boot))).map_err(Failure::output)?;
+        }
     }
     Ok(())
 }

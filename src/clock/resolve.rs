@@ -60,12 +60,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gps_anchor_outranks_the_system_clock_and_the_operator_outranks_both() {
-        let mut anchors =
-            vec![anchor(0, 5_000, AnchorSource::System), anchor(10, 1_000_010, AnchorSource::Gps)];
-        assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(1_000_000)));
-        anchors.push(anchor(0, 77, AnchorSource::Operator));
+    fn what_was_measured_outranks_what_a_person_remembers_and_the_gps_the_system_clock() {
+        let mut anchors = vec![anchor(0, 77, AnchorSource::Operator)];
         assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(77)));
+        anchors.push(anchor(0, 5_000, AnchorSource::System));
+        assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(5_000)));
+        anchors.push(anchor(10, 1_000_010, AnchorSource::Gps));
+        assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(1_000_000)));
     }
 
     proptest! {

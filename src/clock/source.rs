@@ -11,7 +11,9 @@ mod moved;
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
+use super::weeks::RELEASE_FLOOR;
 use super::{BootId, BootInstant, UtcMs};
+use crate::config::TrustSystem;
 
 /// Where Linux tells the id of this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -79,6 +81,17 @@ impl Clock {
         #[cfg(feature = "testhooks")]
         let now = now + self.moved.as_ref().map_or(0, moved::Moved::wall_offset_ms);
         UtcMs(now)
+    }
+
+    /// What the system's wall clock says, where that may be believed: by this setting, and not
+    /// before the program was made.
+    pub fn trusted(&self, trust: TrustSystem) -> Option<UtcMs> {
+        let believed = match trust {
+            TrustSystem::Auto => self.synchronised(),
+            TrustSystem::Always => true,
+            TrustSystem::Never => false,
+        };
+        believed.then(|| self.wall()).filter(|wall| *wall >= RELEASE_FLOOR)
     }
 
     /// Whether the kernel calls the wall clock synchronised.

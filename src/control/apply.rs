@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::Command;
 use crate::assignment::{Wanted, wanted};
+use crate::clock::UtcMs;
 use crate::config::{self, valid};
 use crate::queue::{QueueError, Store, View};
 use crate::reading::{Assignment, Origin};
 
-/// Does what `command` asks of the store.
+/// Does what `command` asks of the store. `now` is the present, where it is known.
 ///
 /// # Errors
 /// Where the store can't, or where only a running daemon could.
@@ -19,6 +20,7 @@ pub fn apply(
     command: &Command,
     store: &mut Store,
     fixed: &config::Job,
+    now: Option<UtcMs>,
 ) -> Result<Value, QueueError> {
     match command {
         Command::Status => {
@@ -42,6 +44,8 @@ pub fn apply(
             Ok(json!(store.assign(which, assignment)?))
         }
         Command::RecordsRetry { which } => Ok(json!({ "readings": store.retry(which)? })),
+        Command::RecordsRelease { boot, start } => Ok(json!(store.release(*boot, *start, now)?)),
+        Command::RecordsPlace { which, place } => Ok(json!(store.place(which, *place)?)),
         Command::RecordsReject { which, reason } => Ok(json!(store.reject(which, reason)?)),
         Command::RecordsDiscard { which, reason } => Ok(json!(store.discard(which, reason)?)),
     }

@@ -10,6 +10,8 @@ use thiserror::Error;
 
 use super::{Answer, Command, LINE_MAX, apply, look};
 use crate::cause::chain;
+use crate::clock::UtcMs;
+use crate::clock::resolve::resolve;
 use crate::clock::source::{Clock, ClockError};
 use crate::config::Config;
 use crate::queue::{DirLock, LockError, QueueError, Store, file_in, give_to_owner};
@@ -113,8 +115,14 @@ fn act(command: &Command, config: &Config) -> Result<Value, ClientError> {
     let opened = Store::open(&file, clock.boot());
     give_to_owner(&file);
     let mut store = opened?;
-    apply(command, &mut store, &config.job).map_err(|err| match err {
+    let now = present(config, &clock, &store);
+    apply(command, &mut store, &config.job, now).map_err(|err| match err {
         QueueError::Refused(why) => ClientError::Refused(why),
         err => ClientError::Refused(chain(&err)),
     })
+}
+
+/// The present as the daemon would know it; the system's clock only where it is trusted.
+fn present(config: &Config, clock: &Clock, store: &Store) -> Option<UtcMs> {
+    resolve(store.anchors(), clock.now()).or_else(|| clock.trusted(config.clock.trust_system))
 }

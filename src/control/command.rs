@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::clock::UtcMs;
 use crate::learnt::Order;
 use crate::queue::Selector;
-use crate::reading::Assignment;
+use crate::reading::{Assignment, Place};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,20 @@ pub enum Command {
     RecordsRetry {
         /// Which.
         which: Selector,
+    },
+    /// Date a boot that never learnt the time.
+    RecordsRelease {
+        /// Its row id, as lists show it.
+        boot: i64,
+        /// When it began.
+        start: UtcMs,
+    },
+    /// Give readings without a place one.
+    RecordsPlace {
+        /// Which.
+        which: Selector,
+        /// Where they were.
+        place: Place,
     },
     /// Never send readings.
     RecordsReject {
@@ -76,7 +91,11 @@ impl Command {
     pub fn changes_delivery(&self) -> bool {
         matches!(
             self,
-            Self::RecordsAssign { .. } | Self::RecordsRetry { .. } | Self::RecordsReject { .. }
+            Self::RecordsAssign { .. }
+                | Self::RecordsRetry { .. }
+                | Self::RecordsRelease { .. }
+                | Self::RecordsPlace { .. }
+                | Self::RecordsReject { .. }
         )
     }
 }

@@ -17,7 +17,9 @@ use tracing::{debug, error, info, warn};
 use super::{Answer, Command, LINE_MAX, apply};
 use crate::assignment::{self, Wanted};
 use crate::cause::chain;
+use crate::clock::resolve::resolve;
 use crate::clock::source::Clock;
+use crate::clock::{Anchor, AnchorSource};
 use crate::config::Config;
 use crate::delivery::Hint;
 use crate::learnt::{Here, Order, Told};
@@ -58,6 +60,8 @@ pub struct ControlParts {
     pub config: watch::Receiver<Arc<Config>>,
     /// Where the wanted assignment is told, in turns of the queue alone.
     pub wanted: watch::Sender<Wanted>,
+    /// The anchors of this boot: where one that an operator tells is added, after its commit.
+    pub anchors: watch::Sender<Vec<Anchor>>,
     /// Where delivery is told to look again.
     pub hints: mpsc::Sender<Hint>,
     /// Where delivery is asked for a test record; each brings where to tell what became of
@@ -219,15 +223,20 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
         return canary(order, parts).await;
     }
     let (asked, config, wanted) = (command.clone(), parts.config.clone(), parts.wanted.clone());
+    let (clock, anchors) = (parts.clock.clone(), parts.anchors.clone());
     let done = parts
         .queue
         .call(move |store| {
             let fixed = config.borrow().job.clone();
-            let said = apply(&asked, store, &fixed)?;
+            let now = resolve(store.anchors(), clock.now());
+            let said = apply(&asked, store, &fixed, now)?;
             if asked.changes_pick() {
                 // Durable before it is told, and told in the same turn of the queue: of two
                 // commands at once the one stored last is the one told last.
                 wanted.send_replace(assignment::wanted(store.pick()?, &fixed));
+            }
+            if matches!(asked, Command::RecordsRelease { .. }) {
+                tell_by_hand(&anchors, store.anchors());
             }
             Ok(said)
         })
@@ -246,6 +255,16 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
         }
         Err(err) => Answer::Error(chain(&err)),
     }
+}
+
+/// The agent's own clock goes by what an operator told of the boot that is running, until
+/// that is measured. What is measured is told by the recorder.
+fn tell_by_hand(known: &watch::Sender<Vec<Anchor>>, stored: &[Anchor]) {
+    let told = |a: &Anchor| a.source == AnchorSource::Operator;
+    known.send_modify(|known| {
+        known.retain(|a| !told(a));
+        known.extend(stored.iter().filter(|a| told(a)));
+    });
 }
 
 /// A test record, by the delivery: one request is in flight at a time.

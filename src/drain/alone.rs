@@ -12,8 +12,7 @@ use crate::cause::chain;
 use crate::clock::UtcMs;
 use crate::clock::resolve::resolve;
 use crate::clock::source::{Clock, ClockError};
-use crate::clock::weeks::RELEASE_FLOOR;
-use crate::config::{Config, TrustSystem};
+use crate::config::Config;
 use crate::jobcloser::client::Client;
 use crate::learnt::{Order, Told};
 use crate::queue::{DirLock, LockError, QueueError, Store, file_in, give_to_owner};
@@ -93,12 +92,5 @@ pub fn test_alone(config: &Config, order: &Order) -> Result<Told, AloneError> {
 /// The agent's own time, where this boot has one; else the system's, where that is
 /// trusted. Never one that is made up.
 fn time(config: &Config, clock: &Clock, store: &Store) -> Option<UtcMs> {
-    resolve(store.anchors(), clock.now()).or_else(|| {
-        let trusted = match config.clock.trust_system {
-            TrustSystem::Auto => clock.synchronised(),
-            TrustSystem::Always => true,
-            TrustSystem::Never => false,
-        };
-        Some(clock.wall()).filter(|wall| trusted && *wall >= RELEASE_FLOOR)
-    })
+    resolve(store.anchors(), clock.now()).or_else(|| clock.trusted(config.clock.trust_system))
 }

@@ -15,7 +15,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::{Batch, BatchLimits, WireSettings};
 use super::{Doing, QueueError, Store, unreadable};
-use crate::clock::{Anchor, BootInstant};
+use crate::clock::resolve::{best_source, resolve};
+use crate::clock::{Anchor, AnchorSource, BootInstant};
 use crate::delivery::{JobKey, Pick};
 use crate::failpoint;
 use crate::reading::{Seq, SpanId, State};
@@ -199,11 +200,8 @@ impl Freezer<'_> {
         if let Some(frozen) = row.frozen_before() {
             return Ok(Some(frozen));
         }
-        let Some(utc) =
-            self.anchors.get(&row.boot).and_then(|a| crate::clock::resolve::resolve(a, row.at))
-        else {
-            return Ok(None);
-        };
+        let Some(anchors) = self.anchors.get(&row.boot) else { return Ok(None) };
+        let Some(utc) = resolve(anchors, row.at) else { return Ok(None) };
         let Some(second) = self.free_second(row, utc.floor_s())? else {
             self.db
                 .prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
@@ -212,7 +210,8 @@ impl Freezer<'_> {
             self.passed.set(self.passed.get() + 1);
             return Ok(None);
         };
-        let record = row.write(second, self.tag, self.wire);
+        let by_hand = best_source(anchors) == Some(AnchorSource::Operator);
+        let record = row.write(second, by_hand, self.tag, self.wire);
         if record.is_none() {
             unreadable::set_aside(self.db, row.seq, "no calendar has its second")?;
             self.passed.set(self.passed.get() + 1);
@@ -302,8 +301,8 @@ impl Freezer<'_> {
             })
             .doing(DOING)?;
         self.db
-            .prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
-            .and_then(|mut s| s.execute(params![record.seq, State::InDoubt]))
+            .prepare_cached("UPDATE reading SET state = ?2, flags = ?3 WHERE seq = ?1")
+            .and_then(|mut s| s.execute(params![record.seq, State::InDoubt, record.flags]))
             .map(drop)
             .doing(DOING)
     }

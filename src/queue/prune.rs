@@ -13,7 +13,8 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::{Doing, QueueError, Store, meta};
-use crate::clock::BootInstant;
+use crate::clock::resolve::best_source;
+use crate::clock::{AnchorSource, BootInstant};
 use crate::reading::{Seq, SpanId, State};
 use crate::units::Microlitres;
 
@@ -60,7 +61,7 @@ enum Spare {
 
 impl Store {
     /// Prunes some of what was delivered before `retention`, beyond the number `after`,
-    /// in one transaction. Does nothing in a boot whose time isn't anchored.
+    /// in one transaction. Does nothing in a boot whose time wasn't measured.
     ///
     /// # Errors
     /// Where it can't be written; nothing has changed then.
@@ -70,7 +71,10 @@ impl Store {
         now: BootInstant,
         retention: Duration,
     ) -> Result<Pruned, QueueError> {
-        let Some(utc) = self.time_of(self.boot, now) else { return Ok(Pruned::DONE) };
+        // What a slip of a hand made three years old must not go.
+        let measured = best_source(self.anchors()).is_some_and(|s| s != AnchorSource::Operator);
+        let time = self.time_of(self.boot, now).filter(|_| measured);
+        let Some(utc) = time else { return Ok(Pruned::DONE) };
         let today = utc.0.div_euclid(1000 * DAY_S);
         let had = self.pruned_on(today)?;
         let many = TOGETHER.min(A_DAY - had);

@@ -6,7 +6,8 @@ use rusqlite::{Connection, Error, Row, params};
 use tracing::warn;
 
 use super::anchor::Anchors;
-use super::view::read;
+use super::listed::read;
+use super::undated::Bounds;
 use super::{Detail, Doing, Listed, QueueError};
 use crate::reading::{Flags, Hold, Place, Seq, State};
 use crate::units::Microlitres;
@@ -77,6 +78,7 @@ pub(super) fn read_any(r: &rusqlite::Row<'_>, anchors: &Anchors) -> (Listed, Opt
         boottime_ms: r.get(2).unwrap_or_default(),
         time: None,
         utc: None,
+        bounds: Bounds::default(),
         meter: r.get(3).unwrap_or_default(),
         raw: r.get(4).unwrap_or_default(),
         unwrapped: r.get(5).unwrap_or_default(),

@@ -7,23 +7,22 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::Serialize;
 
-use super::anchor::{Anchors, by_boot};
+use super::anchor::by_boot;
 use super::assign::within;
 use super::balance::{Balance, audit, draw};
 use super::file::others_beside;
 use super::freeze::problem;
+use super::undated::Bounds;
 use super::unreadable::{detail, read_any};
 use super::{Doing, QueueError, learnt, schema, store};
-use crate::clock::resolve::resolve;
-use crate::clock::{BootInstant, UtcMs};
+use crate::clock::UtcMs;
 use crate::learnt::Learnt;
-use crate::reading::{Assignment, Flags, Hold, Origin, Place, Seq, State};
-use crate::units::Microlitres;
+use crate::reading::{Assignment, Flags, Hold, Origin, Seq, State};
 
 /// A read-only look at the queue.
 #[derive(Debug)]
 pub struct View {
-    db: Connection,
+    pub(super) db: Connection,
     path: PathBuf,
 }
 
@@ -62,6 +61,9 @@ pub struct Listed {
     /// The same, for comparing.
     #[serde(skip)]
     pub utc: Option<UtcMs>,
+    /// Where it has no time: the bounds that the boots before and after give.
+    #[serde(flatten)]
+    pub bounds: Bounds,
     /// `MeterSerialNumber`.
     pub meter: String,
     /// Raw count as the meter showed it.
@@ -269,6 +271,7 @@ impl View {
             }
         }
         listed.reverse();
+        self.bound(&mut listed, &anchors)?;
         Ok(listed)
     }
 
@@ -293,53 +296,9 @@ impl View {
         if detail.problem.is_none() {
             detail.problem = problem(&self.db, seq)?;
         }
+        self.bound(std::slice::from_mut(&mut detail.listed), &anchors)?;
         Ok(detail)
     }
-}
-
-pub(super) fn read(r: &rusqlite::Row<'_>, anchors: &Anchors) -> rusqlite::Result<Listed> {
-    let (boot, at): (i64, BootInstant) = (r.get(1)?, r.get(2)?);
-    let resolved = anchors.get(&boot).and_then(|of_boot| resolve(of_boot, at));
-    let frozen: Option<i64> = r.get(14)?;
-    let utc = frozen.map(|s| UtcMs(s * 1000)).or(resolved);
-    let place = match (r.get(10)?, r.get(11)?) {
-        (Some(lat_e7), Some(lon_e7)) => Some(Place { lat_e7, lon_e7 }),
-        _ => None,
-    };
-    let job: Option<String> = r.get(8)?;
-    let state: State = r.get(13)?;
-    let reasons = [
-        (job.is_none(), Hold::NoJob),
-        (place.is_none(), Hold::NoPlace),
-        (resolved.is_none(), Hold::NoTime),
-        (r.get(15)?, Hold::NoSerial),
-        (r.get(16)?, Hold::Refused),
-    ];
-    let held_for = match state {
-        State::Open => reasons.into_iter().filter_map(|(is, why)| is.then_some(why)).collect(),
-        State::TimeConflict => vec![Hold::TimeConflict],
-        State::Unreadable => vec![Hold::Unreadable],
-        _ => Vec::new(),
-    };
-    Ok(Listed {
-        seq: r.get(0)?,
-        boot,
-        boottime_ms: at.0,
-        time: utc.map(UtcMs::rfc3339),
-        utc,
-        meter: r.get(3)?,
-        raw: r.get(4)?,
-        unwrapped: r.get(5)?,
-        gallons: r.get::<_, Microlitres>(6)?.gallons(),
-        total_gallons: r.get::<_, Microlitres>(7)?.gallons(),
-        job,
-        event: r.get(9)?,
-        lat: place.map(Place::lat),
-        lon: place.map(Place::lon),
-        flags: r.get(12)?,
-        state,
-        held_for,
-    })
 }
 
 #[cfg(test)]
@@ -347,7 +306,7 @@ mod tests {
     use super::super::append::tests::{reading, segment};
     use super::super::{FILE, Store};
     use super::*;
-    use crate::clock::{Anchor, AnchorSource, BootId};
+    use crate::clock::{Anchor, AnchorSource, BootId, BootInstant};
     use crate::reading::{Reading, SegmentReason};
 
     #[test]

@@ -42,13 +42,17 @@ pub enum Flag {
     AssignedLater = 1 << 15,
     /// The count before was a damaged line's, too high; the next counts make up for it.
     Corrected = 1 << 16,
+    /// Its time is that of a boot whose start an operator told.
+    OperatorTime = 1 << 18,
+    /// Its position was told by an operator.
+    OperatorPlace = 1 << 19,
     /// The position is the configured one, not a receiver's.
     FixedPlace = 1 << 20,
 }
 
 impl Flag {
     /// Every flag, in the order in which notes list them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Start,
         Self::Stop,
         Self::Tare,
@@ -66,6 +70,8 @@ impl Flag {
         Self::Backfill,
         Self::AssignedLater,
         Self::Corrected,
+        Self::OperatorTime,
+        Self::OperatorPlace,
         Self::FixedPlace,
     ];
 
@@ -89,6 +95,8 @@ impl Flag {
             Self::Backfill => "backfill",
             Self::AssignedLater => "assigned-later",
             Self::Corrected => "corrected",
+            Self::OperatorTime => "operator-time",
+            Self::OperatorPlace => "operator-place",
             Self::FixedPlace => "fixed-place",
         }
     }

@@ -7,7 +7,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use remarks::{disk, learnt, refused_fixes};
+pub use remarks::undated_boot;
+use remarks::{disk, learnt, refused_fixes, undated_boots};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -28,7 +29,7 @@ const HOLDS: [(&str, &str); 7] = [
         "no_place",
         "no position when they were recorded: it stays unknown; if they grow, check the GPS antenna",
     ),
-    ("no_time", "no time yet: the GPS will tell it"),
+    ("no_time", "no time yet: the GPS tells that of the boot that is running"),
     (
         "no_serial",
         "no meter serial: set meter.serial_number; what was recorded without one stays held",
@@ -269,6 +270,7 @@ fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
                     writeln!(out, "  {many} {what}")?;
                 }
             }
+            undated_boots(out, s)?;
             refused_jobs(out, &s["refused_jobs"])?;
         }
     }

@@ -130,7 +130,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("cli::gps", Outside(CLI)),
     ("cli::job", Outside(CLI)),
     ("cli::meter", Outside(CLI)),
-    ("cli::records", Outside(CLI)),
+    ("cli::records::*", Outside(CLI)),
     ("cli::run", Outside(CLI_RUN)),
     ("cli::status", Outside(CLI)),
     ("main", Outside(&["cli"])),
@@ -158,7 +158,7 @@ const CLI: &[&str] = &[
     "cli::gps",
     "cli::job",
     "cli::meter",
-    "cli::records",
+    "cli::records::*",
     "cli::run",
     "cli::status",
     "config::credentials",
@@ -177,7 +177,7 @@ const CLI: &[&str] = &[
     "drain::alone",
     "jobcloser::client",
     "status",
-    "status::text",
+    "status::text::*",
 ];
 const CLI_RUN: &[&str] =
     &["agent::*", "cli", "cli::exit", "config::last_good", "config::load", "jobcloser::client"];

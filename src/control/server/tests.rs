@@ -37,7 +37,8 @@ fn parts() -> (ControlParts, JoinHandle<()>) {
     };
     let (hints, canaries) = (mpsc::channel(1).0, mpsc::channel(1).0);
     let pulse = Pulse::new("control", clock.now());
-    (ControlParts { queue, config, wanted, hints, canaries, live, clock, pulse }, thread)
+    let anchors = watch::Sender::new(Vec::new());
+    (ControlParts { queue, config, wanted, anchors, hints, canaries, live, clock, pulse }, thread)
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,8 @@ pub(super) struct Frozen {
     pub utc_s: i64,
     pub offset_min: i32,
     pub wire: Vec<u8>,
+    /// The reading's, and whether an operator told its time.
+    pub flags: Flags,
 }
 
 impl Row {
@@ -157,11 +159,27 @@ impl Row {
     /// As it was frozen by an earlier attempt.
     pub(super) fn frozen_before(&self) -> Option<Frozen> {
         let (utc_s, offset_min, wire) = self.frozen.clone()?;
-        Some(Frozen { seq: self.seq, span: self.span, meter: self.meter, utc_s, offset_min, wire })
+        Some(Frozen {
+            seq: self.seq,
+            span: self.span,
+            meter: self.meter,
+            utc_s,
+            offset_min,
+            wire,
+            flags: self.flags,
+        })
     }
 
-    /// Its record at this second; `None` for a second that no calendar has.
-    pub(super) fn write(&self, utc_s: i64, tag: &str, wire: &WireSettings) -> Option<Frozen> {
+    /// Its record at this second, which an operator has told or not; `None` for a second that
+    /// no calendar has.
+    pub(super) fn write(
+        &self,
+        utc_s: i64,
+        by_hand: bool,
+        tag: &str,
+        wire: &WireSettings,
+    ) -> Option<Frozen> {
+        let flags = if by_hand { self.flags.with(Flag::OperatorTime) } else { self.flags };
         let offset_min = wire::offset_minutes(&wire.zone, utc_s)?;
         let outgoing = Outgoing {
             event: self.assignment.event.clone(),
@@ -179,7 +197,7 @@ impl Row {
             ambient_f: self.ambient.or(wire.stand_in.ambient_f),
             battery_percent: self.battery.or(wire.stand_in.battery_percent),
             runtime_min: self.runtime.or(wire.stand_in.runtime_min),
-            note: note::compose(tag, self.seq, &self.words(), &self.assignment.note),
+            note: note::compose(tag, self.seq, &self.words(flags), &self.assignment.note),
             device_name: wire.device_name.clone(),
             k: self.effective_k(),
         };
@@ -190,17 +208,14 @@ impl Row {
             utc_s,
             offset_min,
             wire: wire::encode(&outgoing),
+            flags,
         })
     }
 
-    fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = self
-            .flags
-            .words()
-            .filter(|w| *w != Flag::ReusedFix.word())
-            .map(str::to_owned)
-            .collect();
-        if self.flags.has(Flag::ReusedFix) {
+    fn words(&self, flags: Flags) -> Vec<String> {
+        let mut words: Vec<String> =
+            flags.words().filter(|w| *w != Flag::ReusedFix.word()).map(str::to_owned).collect();
+        if flags.has(Flag::ReusedFix) {
             words.push(format!("fix-age={}s", self.fix_age_ms / 1000));
         }
         if self.stretch > 1 {

@@ -104,6 +104,9 @@ fn a_boot_without_a_time_prunes_nothing() {
     store.db.execute("INSERT INTO boot (boot_uuid) VALUES ('boot-2')", []).unwrap();
     store.boot = store.db.last_insert_rowid();
     assert_eq!(pass(&mut store, 9 * YEAR_MS), 0);
+    let slip = crate::clock::UtcMs(crate::clock::weeks::RELEASE_FLOOR.0 + 9 * YEAR_MS);
+    store.release(store.boot, slip, None).unwrap();
+    assert_eq!(pass(&mut store, 9 * YEAR_MS), 0, "nor by a time that a person told");
 }
 
 #[test]

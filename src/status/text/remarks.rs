@@ -74,3 +74,30 @@ pub(super) fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
     }
     Ok(())
 }
+
+/// Boots that never learnt the time, with what their neighbours say and how to date them.
+pub(super) fn undated_boots(out: &mut String, s: &Value) -> std::fmt::Result {
+    for undated in s["undated_boots"].as_array().into_iter().flatten() {
+        // The one that is running may yet learn it.
+        if undated["newest"] != true || s["daemon"]["running"] != true {
+            writeln!(out, "  {}", undated_boot(undated))?;
+        }
+    }
+    Ok(())
+}
+
+/// One of them in a line.
+pub fn undated_boot(undated: &Value) -> String {
+    let between = |bounds: &Value| match [&bounds["not_before"], &bounds["not_after"]] {
+        [Value::String(from), Value::String(to)] => format!("between {from} and {to}"),
+        [Value::String(from), _] => format!("after {from}"),
+        [_, Value::String(to)] => format!("before {to}"),
+        _ => "at any time".to_owned(),
+    };
+    let (boot, readings) = (&undated["boot"], &undated["readings"]);
+    format!(
+        "boot {boot}: {readings} readings without a time, {}; release with `spraylog records release --boot {boot} --start T`, T {}",
+        between(undated),
+        between(&undated["start"])
+    )
+}
