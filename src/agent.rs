@@ -228,7 +228,7 @@ impl Running {
         self.rest.stop();
         self.tasks
             .join(
-                &["links", "control", "watchdog", "upkeep", "log level"],
+                &["links", "control", "watchdog", "upkeep", "check", "log level"],
                 Duration::from_millis(100),
             )
             .await;

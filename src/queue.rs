@@ -13,6 +13,8 @@ mod balance;
 pub mod ballast;
 mod batch;
 mod carry;
+mod check;
+mod checked;
 mod checkpoint;
 mod discard;
 mod file;
@@ -48,6 +50,8 @@ pub use aside::set_aside;
 pub use assign::{Assigned, Selector};
 pub use balance::{Balance, Share};
 pub use batch::{Batch, BatchLimits, WireSettings};
+pub use check::{Ended, Examination, Finding};
+pub use checked::{Checked, Standing};
 pub use discard::TakenOut;
 pub use file::{FILE, file_in, others_beside};
 pub use lock::{DirLock, LockError, give_to_owner, holder};
@@ -145,6 +149,14 @@ impl QueueError {
             source.sqlite_error_code(),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
         )
+    }
+}
+
+impl QueueError {
+    /// Whether two rows claim what may be there once.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Sql { source, .. }
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation))
     }
 }
 

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::clock::UtcMs;
 use crate::learnt::Learnt;
-use crate::queue::{QueueError, Share, View};
+use crate::queue::{Checked, QueueError, Share, View};
 use crate::units::Microlitres;
 
 /// The whole of `status --json`: the queue's balance, and `live` where there is a daemon.
@@ -51,6 +52,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("closed_jobs", json!(queue.closed_spans()?)),
         ("other_databases", json!(queue.others())),
         ("learnt", learnt(queue.learnt()?)),
+        ("checked", checked(queue.checked()?)),
     ];
     if let Some(object) = all.as_object_mut() {
         object.extend(queue.map(|(name, value)| (name.to_owned(), value)));
@@ -65,6 +67,19 @@ fn learnt(learnt: Option<Learnt>) -> Value {
         object.insert("remarks".to_owned(), json!(learnt.remarks()));
     }
     facts
+}
+
+/// When the last full check was, how long it took and what it found.
+fn checked(last: Option<Checked>) -> Value {
+    last.map_or(Value::Null, |last| {
+        json!({
+            "time": last.utc_ms.map(|ms| UtcMs(ms).rfc3339()),
+            "took_s": last.took_ms as f64 / 1000.0,
+            "whole": last.rows.is_empty(),
+            "rows": last.rows,
+            "mended": last.mended,
+        })
+    })
 }
 
 /// What the daemon says, and why the queue can't be shown with it.
@@ -99,6 +114,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
         "closed_jobs": [],
         "other_databases": others,
         "learnt": null,
+        "checked": null,
     })
 }
 

@@ -31,6 +31,7 @@ use crate::status::{AgentView, Live};
 use crate::stop;
 use crate::systemd;
 use crate::upkeep::Upkeep;
+use crate::upkeep::check::FullCheck;
 use crate::upkeep::room::RoomView;
 
 /// Samples that may wait for the recorder. When it is full they are dropped and counted: the
@@ -71,10 +72,17 @@ pub async fn start(
     let (hints_tx, hints) = mpsc::channel(HINTS);
     let (canaries_tx, canaries) = mpsc::channel(CANARIES);
     let link_up = Arc::new(Notify::new());
-    let pulses = ["meter", "gps", "record", "drain", "control", "upkeep"]
+    let pulses = ["meter", "gps", "record", "drain", "control", "upkeep", "check"]
         .map(|t| Pulse::new(t, clock.now()));
-    let [meter_pulse, gps_pulse, record_pulse, drain_pulse, control_pulse, upkeep_pulse] =
-        pulses.clone();
+    let [
+        meter_pulse,
+        gps_pulse,
+        record_pulse,
+        drain_pulse,
+        control_pulse,
+        upkeep_pulse,
+        check_pulse,
+    ] = pulses.clone();
 
     let meter_source =
         MeterSource::new(rig.clone(), meter_tx, meter_view, clock.clone(), meter_pulse);
@@ -106,6 +114,7 @@ pub async fn start(
     let drain = Drain::new(parts, own_time(anchors.clone(), clock.clone())).await?;
     let (room_view, room) = watch::channel(RoomView::default());
     let file = file_in(&config.device.data_dir);
+    let check = FullCheck::new(queue.clone(), file.clone(), clock.clone(), check_pulse);
     let upkeep = Upkeep::new(
         queue.clone(),
         config_tx.subscribe(),
@@ -140,6 +149,7 @@ pub async fn start(
     };
     let control = Control::new(&config.status.socket, parts);
     let log_level = LogLevel { set: set_log_level, config: config_tx.subscribe(), room };
+    let signs = queue.signs();
     let reload = Reload {
         path: config_path,
         config: config_tx,
@@ -160,11 +170,12 @@ pub async fn start(
     tasks.start("links", ended(Links::listen().run(link_up, rest_stop.clone())));
     tasks.start("control", ended(control.run(rest_stop.clone())));
     tasks.start("upkeep", ended(upkeep.run(rest_stop.clone())));
+    tasks.start("check", ended(check.run(rest_stop.clone())));
     tasks.start("log level", ended(log_level.run(rest_stop.clone())));
     tasks.start("watchdog", ended(systemd::watchdog(pulses.to_vec(), clock, rest_stop)));
     // It may wait for the disk, and recording doesn't wait for that.
     reload.keep_if_good(start).await;
-    audit(file_in(&config.device.data_dir), reload.agent.clone());
+    audit(file_in(&config.device.data_dir), reload.agent.clone(), signs);
     info!(device = config.device.name, port = %config.meter.port.display(), "recording");
     let (drain, queue) = (drain_stopper, thread);
     Ok(Running { tasks, reload, sources, drain, rest, queue, damaged, _lock: lock })
@@ -172,14 +183,20 @@ pub async fn start(
 
 /// Reads every row once, beside the work: the balance that `status` shows is kept along with
 /// the rows, and wouldn't miss one that got lost on the disk.
-fn audit(file: PathBuf, agent: watch::Sender<AgentView>) {
+fn audit(file: PathBuf, agent: watch::Sender<AgentView>, signs: Arc<Notify>) {
     tokio::task::spawn_blocking(move || match View::open(&file).and_then(|view| view.audit()) {
         Ok(balance) if balance.balanced() => {}
         Ok(_) => {
             error!(path = %file.display(), "the queue's rows do not add up to what was recorded; keep the data directory as it is and call for support");
             agent.send_modify(|view| view.rows_missing = true);
+            signs.notify_one();
         }
-        Err(err) => warn!(err = &err as &dyn std::error::Error, "the queue was not audited"),
+        Err(err) => {
+            warn!(err = &err as &dyn std::error::Error, "the queue was not audited");
+            if err.is_damage() {
+                signs.notify_one();
+            }
+        }
     });
 }
 

@@ -16,6 +16,8 @@ pub mod key {
     pub const LEARNT: &str = "learnt";
     /// The highest sequence number that pruning has taken out.
     pub const LAST_SEQ: &str = "last_seq";
+    /// What the last full check found, as JSON.
+    pub const CHECKED: &str = "checked";
     /// The day of the last pruning, in days since 1970, and how many rows went on it.
     pub const PRUNED: &str = "pruned";
 }

@@ -2,9 +2,10 @@
 //! [`Store`] and wait for what they return: one writer, in the order of asking.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::checkpoint::Checkpoints;
@@ -29,6 +30,7 @@ type Job = Box<dyn FnOnce(&mut Store) + Send>;
 pub struct Queue {
     jobs: mpsc::Sender<Job>,
     damaged: watch::Sender<Option<String>>,
+    signs: Arc<Notify>,
 }
 
 impl Queue {
@@ -42,13 +44,34 @@ impl Queue {
         let thread = std::thread::Builder::new()
             .name("queue".to_owned())
             .spawn(move || work(store, inbox))?;
-        Ok((Self { jobs, damaged: watch::Sender::new(None) }, thread))
+        let (damaged, signs) = (watch::Sender::new(None), Arc::default());
+        Ok((Self { jobs, damaged, signs }, thread))
     }
 
     /// Where what was found is said once SQLite has found the database damaged. Whoever owns
     /// the queue is to begin anew then: no disk mends itself.
     pub fn damage(&self) -> watch::Receiver<Option<String>> {
         self.damaged.subscribe()
+    }
+
+    /// Where a first sign of damage is told by whoever only reads: it is no proof, and the
+    /// full check is to look at all of it. One that nobody waits for yet isn't lost.
+    pub fn signs(&self) -> Arc<Notify> {
+        Arc::clone(&self.signs)
+    }
+
+    /// Says that the database was found damaged by who doesn't write in it.
+    ///
+    /// # Errors
+    /// Where the thread is gone.
+    pub async fn found_damaged(&self, found: String) -> Result<(), QueueError> {
+        let left = |store: &mut Store| {
+            store.leave_as_it_is();
+            Ok(())
+        };
+        self.call(left).await?;
+        self.damaged.send_replace(Some(found));
+        Ok(())
     }
 
     /// Runs `job` on the store and returns what it returned. If the caller stops waiting,

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 pub use remarks::undated_boot;
-use remarks::{disk, learnt, refused_fixes, undated_boots};
+use remarks::{checked, disk, learnt, refused_fixes, undated_boots};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -282,6 +282,7 @@ fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
             "THE BALANCE DOES NOT ADD UP: keep the data directory as it is and call for support"
         )?;
     }
+    checked(out, &s["checked"])?;
     for other in lines(&s["other_databases"]) {
         writeln!(
             out,

@@ -14,6 +14,7 @@
 mod bench;
 mod canary;
 mod chaos;
+mod check;
 mod cli;
 mod counts;
 mod crash;

@@ -117,6 +117,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("status::live", Flow("status", STATUS)),
     ("status::text::*", Flow("status", STATUS)),
     ("upkeep", Flow("upkeep", UPKEEP)),
+    ("upkeep::check", Flow("upkeep", UPKEEP)),
     ("upkeep::room", Pure),
     // Agent.
     ("agent::*", Agent),
@@ -143,7 +144,8 @@ const DRAIN: &[&str] =
     &["queue::*", "jobcloser::client::*", "clock::source", "config::credentials"];
 const RECORD: &[&str] = &["port", "gps::gpsd::client", "queue::*", "clock::source"];
 /// Looks in, through the queue's read-only connection alone.
-const STATUS: &[&str] = &["queue", "queue::view", "queue::balance", "clock::source"];
+const STATUS: &[&str] =
+    &["queue", "queue::view", "queue::balance", "queue::checked", "clock::source"];
 
 /// The rooms of the command line itself; the configuration's files and a profile's; the
 /// queue but for what writes in it; the client of the control socket; the one test record

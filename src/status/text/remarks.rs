@@ -1,5 +1,5 @@
 //! The lines of `status` that are only there when there is something to say: a disk that
-//! fills, what a test record has shown. Doesn't know where they stand.
+//! fills, what a test record has shown, what the full check found. Doesn't know where they stand.
 
 use std::fmt::Write;
 
@@ -100,4 +100,25 @@ pub fn undated_boot(undated: &Value) -> String {
         between(undated),
         between(&undated["start"])
     )
+}
+
+/// What the last full check found.
+pub(super) fn checked(out: &mut String, c: &Value) -> std::fmt::Result {
+    let Some(took) = c["took_s"].as_f64() else { return Ok(()) };
+    let when =
+        c["time"].as_str().map_or_else(|| "in a boot without time".to_owned(), str::to_owned);
+    let rows: Vec<&str> = lines(&c["rows"]).collect();
+    write!(out, "last full check {when}, {took:.1} s: ")?;
+    match rows.first() {
+        None => writeln!(out, "the queue is whole")?,
+        Some(first) => writeln!(
+            out,
+            "{} ROWS CAN'T BE TAKEN, the rest is whole: {first}; keep the data directory and call for support",
+            rows.len()
+        )?,
+    }
+    for index in lines(&c["mended"]) {
+        writeln!(out, "          {index} lacked entries and was built anew")?;
+    }
+    Ok(())
 }
