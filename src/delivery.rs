@@ -19,6 +19,8 @@ pub struct JobKey {
 pub enum Hint {
     /// An operator asked for another try, or changed what there is to send or ask about.
     TryAgain,
+    /// Readings have come from a damaged queue, some of them perhaps in doubt.
+    Carried,
 }
 
 /// Which readings to take.

@@ -149,6 +149,8 @@ impl Doubt {
 pub struct Machine {
     records: usize,
     settle_after: Duration,
+    /// By then whatever was on its way before the start has been stored, or never will be.
+    quiet_from: Instant,
     pace: Pace,
     /// Readings risked in the next batch.
     limit: usize,
@@ -184,6 +186,7 @@ impl Machine {
         let mut machine = Self {
             records: config.jobcloser.batch_records,
             settle_after: config.jobcloser.settle_after,
+            quiet_from: settles_at,
             pace: Pace::new(&config.retry),
             limit: config.jobcloser.batch_records,
             wait: None,

@@ -208,6 +208,7 @@ impl Drain {
                 self.machine.operator();
                 self.recount = true;
             }
+            Hint::Carried => self.recount = true,
         }
     }
 
@@ -241,6 +242,10 @@ impl Drain {
         let Some(batch) = self.freeze(&pick, many, &config).await? else {
             return self.nothing_ready(&pick, stop).await;
         };
+        if batch.asks {
+            self.machine.asks(batch.attempt, batch.key, batch.seqs, Instant::now());
+            return Ok(());
+        }
         self.parts.view.send_replace(self.machine.view("sending", None, Instant::now()));
         let body = wire::body(&batch.records, &config.jobcloser.body_wrapper);
         let posted = client.create_batch(body);

@@ -37,4 +37,6 @@ pub struct Batch {
     pub seqs: Vec<Seq>,
     /// The exact bytes of each record, in the same order.
     pub records: Vec<Vec<u8>>,
+    /// JobCloser may have them: it is asked, and nothing is sent.
+    pub asks: bool,
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::assign::within;
 use super::{Doing, QueueError, Selector, Store};
 use crate::clock::{BootInstant, UtcMs};
-use crate::reading::{Seq, State};
+use crate::reading::{Flag, Flags, Seq, State};
 use crate::units::Microlitres;
 
 /// Characters of a reason.
@@ -34,17 +34,19 @@ struct Named {
     share: Microlitres,
     state: State,
     frozen: Option<i64>,
+    flags: Flags,
 }
 
 impl Store {
     /// Marks readings as water that isn't chemical. Only what is open and was never part of
-    /// an attempt: JobCloser may have the others.
+    /// an attempt, nor may have been (in a damaged queue): JobCloser may have the others.
     ///
     /// # Errors
     /// Where none are named, the reason is no line of text, or it can't be written; nothing
     /// has changed then.
     pub fn discard(&mut self, which: &Selector, reason: &str) -> Result<TakenOut, QueueError> {
-        let fits = |r: &Named| r.state == State::Open && r.frozen.is_none();
+        let sent = |r: &Named| r.frozen.is_some() || r.flags.has(Flag::Carried);
+        let fits = |r: &Named| r.state == State::Open && !sent(r);
         self.take_out(which, reason, State::Discarded, fits)
     }
 
@@ -121,7 +123,7 @@ fn checked<'a>(which: &Selector, reason: &'a str) -> Result<&'a str, QueueError>
 fn named(db: &Connection, which: &Selector) -> rusqlite::Result<Vec<Named>> {
     let (low, high) = which.seq.unwrap_or((Seq(0), Seq(i64::MAX)));
     db.prepare(
-        "SELECT r.seq, r.boot, r.boottime_ms, r.share_ul, r.state, d.utc_s
+        "SELECT r.seq, r.boot, r.boottime_ms, r.share_ul, r.state, d.utc_s, r.flags
          FROM reading r LEFT JOIN delivery d ON d.seq = r.seq
          WHERE r.seq BETWEEN ?1 AND ?2 AND r.boot = coalesce(?3, r.boot) ORDER BY r.seq",
     )?
@@ -133,6 +135,7 @@ fn named(db: &Connection, which: &Selector) -> rusqlite::Result<Vec<Named>> {
             share: r.get(3)?,
             state: r.get(4)?,
             frozen: r.get(5)?,
+            flags: r.get(6)?,
         })
     })?
     .collect()

@@ -27,6 +27,14 @@ const DOING: &str = "freeze a batch";
 /// How far a record's second may be moved from the resolved one.
 const MOVED_AT_MOST_S: i64 = 2;
 
+/// Readings carried over from a damaged queue that one list is asked about. They take no
+/// part of a request, so that a batch of them is larger; one transaction writes their bytes,
+/// and recording waits for it.
+const ASKED_TOGETHER: BatchLimits = BatchLimits { records: 2000, bytes: u64::MAX };
+/// With so many of a job in doubt no more of them are frozen: what is asked about lies in
+/// memory.
+const ASKED_AT_MOST: i64 = 4000;
+
 /// Readings looked at in a turn, however few are wanted: a run of time conflicts is marked
 /// in few turns.
 const LOOK_AT_LEAST: usize = 100;
@@ -64,7 +72,7 @@ impl Store {
         tx.commit().doing(DOING)?;
         failpoint::pass("freeze_after_commit");
         let (seqs, records) = taken.records.into_iter().map(|r| (r.seq, r.wire)).unzip();
-        Ok(Some(Batch { attempt, key: taken.key, seqs, records }))
+        Ok(Some(Batch { attempt, key: taken.key, seqs, records, asks: taken.asks }))
     }
 }
 
@@ -84,6 +92,8 @@ struct Taken {
     span: SpanId,
     key: JobKey,
     records: Vec<Frozen>,
+    /// Readings that are asked about before they are sent, and no others.
+    asks: bool,
 }
 
 struct Freezer<'a> {
@@ -102,7 +112,7 @@ impl Freezer<'_> {
         match pick {
             Pick::These(seqs) => {
                 let mut taken = None;
-                self.take(seqs.iter().copied(), limits, &refused, &mut taken)?;
+                self.take(seqs.iter().copied(), limits, true, &refused, &mut taken)?;
                 Ok(taken)
             }
             Pick::Oldest { skip, but } => {
@@ -136,26 +146,33 @@ impl Freezer<'_> {
         limits: BatchLimits,
         refused: &BTreeSet<SpanId>,
     ) -> Result<Option<Taken>, QueueError> {
-        let mut taken = None;
+        let mut taken: Option<Taken> = None;
+        let (mut asks, mut may_ask) = (false, true);
         for boot in self.boots_of(span)? {
-            let room = taken
-                .as_ref()
-                .map_or(limits.records, |t: &Taken| limits.records.saturating_sub(t.records.len()));
+            if taken.is_none() {
+                asks = self.asks_first(span, boot, skip)?;
+                may_ask = !asks || self.asked_of(span)? < ASKED_AT_MOST;
+            }
+            let records = if asks && may_ask { ASKED_TOGETHER.records } else { limits.records };
+            let had = taken.as_ref().map_or(0, |t| t.records.len());
+            let room = records.saturating_sub(had);
             let looked_at = room.max(LOOK_AT_LEAST).saturating_add(skip.len());
             let seqs = self.ready_in(span, boot, looked_at)?;
             let seqs = seqs.into_iter().filter(|s| !skip.contains(s));
-            if self.take(seqs, limits, refused, &mut taken)? {
+            if self.take(seqs, limits, may_ask, refused, &mut taken)? {
                 break;
             }
         }
         Ok(taken)
     }
 
-    /// Adds readings to the batch until it is full; says whether it is.
+    /// Adds readings to the batch until it is full; says whether it is. What is asked about
+    /// before it is sent is in no batch with what isn't.
     fn take(
         &self,
         seqs: impl Iterator<Item = Seq>,
         limits: BatchLimits,
+        may_ask: bool,
         refused: &BTreeSet<SpanId>,
         taken: &mut Option<Taken>,
     ) -> Result<bool, QueueError> {
@@ -169,14 +186,19 @@ impl Freezer<'_> {
                     continue;
                 }
             };
-            if refused.contains(&row.span) || taken.as_ref().is_some_and(|t| t.span != row.span) {
+            let asks = row.asks();
+            let other = |t: &Taken| t.span != row.span || t.asks != asks;
+            if refused.contains(&row.span) || taken.as_ref().is_some_and(other) || asks && !may_ask
+            {
                 continue;
             }
+            let limits = if asks { ASKED_TOGETHER } else { limits };
             let Some(frozen) = self.freeze_row(&row)? else { continue };
             let held = taken.get_or_insert_with(|| Taken {
                 span: row.span,
                 key: row.key(),
                 records: Vec::new(),
+                asks,
             });
             let bytes: usize = held.records.iter().map(|r| r.wire.len() + 1).sum();
             let full =

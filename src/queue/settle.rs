@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::{Doing, QueueError, Store};
 use crate::delivery::{Frozen, JobKey, OpenAttempt, Outcome};
 use crate::failpoint;
-use crate::reading::{Seq, SpanId, State};
+use crate::reading::{Flag, Seq, SpanId, State};
 
 const DOING: &str = "settle a batch";
 
@@ -158,11 +158,12 @@ fn settle_one(tx: &Connection, seq: Seq, outcome: &Outcome) -> Result<(), QueueE
         Outcome::Open => (State::Open, "1, 3) AND seq NOT IN (SELECT seq FROM ruling", None, None),
         Outcome::Rejected(message) => (State::Rejected, "0, 1", None, Some(message.as_str())),
     };
+    // It was asked about, so that nothing is unproven about it any more.
     let changed = tx
         .prepare_cached(&format!(
-            "UPDATE reading SET state = ?2 WHERE seq = ?1 AND state IN ({from})"
+            "UPDATE reading SET state = ?2, flags = flags & ~?3 WHERE seq = ?1 AND state IN ({from})"
         ))
-        .and_then(|mut s| s.execute(params![seq, state]))
+        .and_then(|mut s| s.execute(params![seq, state, Flag::Carried as u32]))
         .doing(DOING)?;
     if changed > 0 && (id.is_some() || message.is_some()) {
         tx.prepare_cached(

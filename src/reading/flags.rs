@@ -42,6 +42,9 @@ pub enum Flag {
     AssignedLater = 1 << 15,
     /// The count before was a damaged line's, too high; the next counts make up for it.
     Corrected = 1 << 16,
+    /// It was open in a damaged queue, whose last transactions may be lost: JobCloser may have
+    /// it, and is asked before it is sent. Never in a note.
+    Carried = 1 << 17,
     /// Its time is that of a boot whose start an operator told.
     OperatorTime = 1 << 18,
     /// Its position was told by an operator.
@@ -52,7 +55,7 @@ pub enum Flag {
 
 impl Flag {
     /// Every flag, in the order in which notes list them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Start,
         Self::Stop,
         Self::Tare,
@@ -70,6 +73,7 @@ impl Flag {
         Self::Backfill,
         Self::AssignedLater,
         Self::Corrected,
+        Self::Carried,
         Self::OperatorTime,
         Self::OperatorPlace,
         Self::FixedPlace,
@@ -95,6 +99,7 @@ impl Flag {
             Self::Backfill => "backfill",
             Self::AssignedLater => "assigned-later",
             Self::Corrected => "corrected",
+            Self::Carried => "carried",
             Self::OperatorTime => "operator-time",
             Self::OperatorPlace => "operator-place",
             Self::FixedPlace => "fixed-place",
@@ -130,6 +135,12 @@ impl Flags {
     pub fn with(mut self, flag: Flag) -> Self {
         self.set(flag);
         self
+    }
+
+    /// With a flag taken away.
+    #[must_use]
+    pub fn without(self, flag: Flag) -> Self {
+        Self(self.0 & !(flag as u32))
     }
 
     /// With the flags of both.

@@ -23,6 +23,13 @@ impl Machine {
         self.doubts.iter().flat_map(|d| d.seqs.iter().copied()).collect()
     }
 
+    /// Readings from a damaged queue were frozen: before the start they may have been sent, and
+    /// that they were is lost. So the server is asked, and nothing is sent before.
+    pub fn asks(&mut self, id: i64, key: JobKey, seqs: Vec<Seq>, now: Instant) {
+        let settles_at = self.quiet_from.max(now);
+        self.doubts.push(Doubt::left(OpenAttempt { id, key, seqs }, settles_at));
+    }
+
     /// An operator has changed what is in doubt: only `open` of it may still be, and of
     /// `left`, all that is written down, some may have been put back. Nothing is asked about
     /// what was taken out.

@@ -283,6 +283,28 @@ fn what_was_in_doubt_when_the_power_went_is_asked_about_after_a_start() {
 }
 
 #[test]
+fn what_a_damaged_queue_may_have_sent_is_asked_about_before_it_is_sent() {
+    let mut line = Line::new();
+    let begun = line.now - Duration::from_secs(3);
+    assert_eq!(oldest(&line.step()), 100);
+    line.machine.asks(1, key(A), seqs(1..=2000), line.now);
+    assert!(matches!(line.step(), Step::Send(..)), "others go on meanwhile");
+    // A request that was under way when the queue was found damaged may be stored yet.
+    line.now = begun + Duration::from_secs(59);
+    assert!(!matches!(line.work(), Step::Settle(_)));
+    line.now = begun + Duration::from_secs(60);
+    assert_eq!(line.work(), Step::Settle(key(A)));
+    let effects = line.found(&seqs(1..=1999), &seqs(2000..=2000), true);
+    assert_eq!(effects.results.len(), 2000);
+    assert_eq!(effects.results[1999], (Seq(2000), Outcome::Open));
+    // From then on the next are asked about at once, and risk nothing.
+    line.machine.asks(2, key(A), seqs(2001..=4000), line.now);
+    assert_eq!(line.step(), Step::Settle(key(A)));
+    line.found(&[], &seqs(2001..=4000), true);
+    assert_eq!(oldest(&line.step()), 100);
+}
+
+#[test]
 fn a_refusal_is_asked_about_at_once_and_the_bad_reading_is_found() {
     let mut line = Line::new();
     line.sent(&seqs(1..=8), &said_no("bad row"));

@@ -212,7 +212,14 @@ impl Row {
         })
     }
 
+    /// Whether the server is asked before it is sent.
+    pub(super) fn asks(&self) -> bool {
+        self.flags.has(Flag::Carried)
+    }
+
     fn words(&self, flags: Flags) -> Vec<String> {
+        // What became of the queue is no part of the record.
+        let flags = flags.without(Flag::Carried);
         let mut words: Vec<String> =
             flags.words().filter(|w| *w != Flag::ReusedFix.word()).map(str::to_owned).collect();
         if flags.has(Flag::ReusedFix) {

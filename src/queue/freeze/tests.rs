@@ -504,3 +504,58 @@ fn a_row_of_no_span_and_no_boot_that_there_can_be_hinders_none() {
         assert!(super::super::balance::draw(&store.db).unwrap().balanced(), "{damage}");
     }
 }
+
+fn carry_over(store: &Store, seqs: std::ops::RangeInclusive<i64>) {
+    let sql = "UPDATE reading SET flags = flags | ?1 WHERE seq BETWEEN ?2 AND ?3";
+    store.db.execute(sql, params![Flag::Carried as u32, seqs.start(), seqs.end()]).unwrap();
+}
+
+#[test]
+fn what_a_damaged_queue_may_have_sent_is_asked_about_together_and_never_sent_with_the_rest() {
+    let mut store = five();
+    anchor(&mut store);
+    carry_over(&store, 1..=4);
+    // More than a request takes, and none of the rest.
+    let asked = freeze(&mut store, &oldest(), 2).unwrap();
+    assert_eq!((asked.asks, asked.seqs.len()), (true, 4));
+    let note = |batch: &Batch, nth: usize| -> String {
+        let record: Value = serde_json::from_slice(&batch.records[nth]).unwrap();
+        record["Note"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(note(&asked, 1), format!("#{}-2", store.tag()), "as it was sent, if it was");
+    let rest = freeze(&mut store, &oldest(), 2).unwrap();
+    assert_eq!((rest.asks, rest.seqs), (false, vec![Seq(5)]));
+    // What the server lacks is ready now, and sent as anything else.
+    let absent: Vec<_> = (2..=4).map(|n| (Seq(n), Outcome::Open)).collect();
+    store.settle(&absent, &[], None).unwrap();
+    let batch = freeze(&mut store, &oldest(), 2).unwrap();
+    assert_eq!((batch.asks, batch.seqs), (false, vec![Seq(2), Seq(3)]));
+    assert_eq!(batch.records[0], asked.records[1], "in the bytes that were asked about");
+    // Nor may what was perhaps sent be called water that isn't chemical.
+    carry_over(&store, 4..=4);
+    let which = Selector { seq: Some((Seq(4), Seq(4))), ..Selector::default() };
+    assert_eq!(store.discard(&which, "flushed").unwrap().readings, 0);
+}
+
+#[test]
+fn a_job_that_cannot_be_asked_about_does_not_fill_the_memory_nor_block_others() {
+    let mut store = store();
+    store.db.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
+    let many: Vec<_> = (1..7000).map(|n| reading(1 + n, 100 * n as u64, 100)).collect();
+    store.append_all(&many).unwrap();
+    store.append(&Reading { span: to_job("b", false), ..reading(9000, 700_000, 100) }).unwrap();
+    store.append(&reading(9005, 700_100, 100)).unwrap();
+    anchor(&mut store);
+    carry_over(&store, 1..=7001);
+    let taken = |store: &mut Store| freeze(store, &oldest(), 100).unwrap();
+    let batches: Vec<Batch> = (0..3).map(|_| taken(&mut store)).collect();
+    let size = |n: usize| (batches[n].asks, batches[n].seqs.len(), batches[n].key.job.as_str());
+    assert_eq!((size(0), size(1)), ((true, 2000, "a"), (true, 2000, "a")));
+    assert_eq!(size(2), (false, 1, "b"));
+    assert_eq!(freeze(&mut store, &oldest(), 100), None);
+    let settled: Vec<_> = batches[0].seqs.iter().map(|s| (*s, Outcome::Sent(None))).collect();
+    store.settle(&settled, &[], None).unwrap();
+    assert_eq!(taken(&mut store).seqs[0], Seq(4001), "the next are asked about");
+}

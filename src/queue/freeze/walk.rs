@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::super::{Doing, QueueError};
 use super::{DOING, Freezer};
 use crate::delivery::JobKey;
-use crate::reading::{Seq, SpanId};
+use crate::reading::{Flag, Seq, SpanId};
 
 impl Freezer<'_> {
     /// The span whose oldest ready reading is the oldest of all.
@@ -91,6 +91,33 @@ impl Freezer<'_> {
                 let rows = s.query_map(params![span, boot, limit as i64], |r| r.get(0))?;
                 rows.collect()
             })
+            .doing(DOING)
+    }
+
+    /// Whether the oldest ready reading of a span in a boot is asked about before it is sent.
+    pub(super) fn asks_first(
+        &self,
+        span: SpanId,
+        boot: i64,
+        skip: &BTreeSet<Seq>,
+    ) -> Result<bool, QueueError> {
+        let heads = self.ready_in(span, boot, skip.len() + 1)?;
+        let Some(head) = heads.into_iter().find(|s| !skip.contains(s)) else { return Ok(false) };
+        self.db
+            .prepare_cached("SELECT flags & ?2 <> 0 FROM reading WHERE seq = ?1")
+            .and_then(|mut s| s.query_row(params![head, Flag::Carried as u32], |r| r.get(0)))
+            .doing(DOING)
+    }
+
+    /// How many readings of the job of a span are being asked about before they are sent.
+    pub(super) fn asked_of(&self, span: SpanId) -> Result<i64, QueueError> {
+        self.db
+            .prepare_cached(
+                "SELECT count(*) FROM reading r INDEXED BY reading_doubt
+                 JOIN span p ON p.id = r.span JOIN span q ON q.event = p.event AND q.job = p.job
+                 WHERE r.state = 1 AND r.flags & ?2 AND q.id = ?1",
+            )
+            .and_then(|mut s| s.query_row(params![span, Flag::Carried as u32], |r| r.get(0)))
             .doing(DOING)
     }
 
