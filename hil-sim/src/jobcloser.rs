@@ -40,7 +40,7 @@ use axum::routing::any;
 use tokio::net::TcpSocket;
 use tokio::sync::Mutex;
 
-pub use behaviour::{Behaviour, ExpiredAs, PoisonMode, PoisonRule, ResultShape};
+pub use behaviour::{Behaviour, ExpiredAs, NoteShape, PoisonMode, PoisonRule, ResultShape};
 pub use fault::{Fault, FaultOrder, Target, Times};
 pub use ledger::{LedgerError, StoredRecord};
 pub use requests::RequestLog;
@@ -49,7 +49,7 @@ pub use tls::{TlsError, TlsFiles};
 
 use accept::{Listening, Service};
 use ledger::Ledger;
-use state::{Account, Shared};
+use state::{Account, Change, Shared};
 
 /// What a server is started with.
 #[derive(Clone)]
@@ -216,6 +216,13 @@ impl Server {
     /// Everything in which what was sent departs from the page.
     pub fn violations(&self) -> Vec<String> {
         self.shared.inner().violations.all()
+    }
+
+    /// Loses a record that it has stored and acknowledged. `false` where there is none.
+    pub fn lose(&self, id: &str) -> bool {
+        let mut inner = self.shared.inner();
+        let there = inner.ledger.get(id).is_some();
+        there && inner.commit(Change::Delete(id.to_owned())).is_ok()
     }
 
     /// Ends every session, as a restart of the real server would.

@@ -4,9 +4,14 @@
 //! Source: the example answers in `jobcloser-api.txt`. What they leave open is in
 //! [`Behaviour`].
 
-use axum::body::Body;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::{Frame, SizeHint};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -28,6 +33,14 @@ pub struct Answer {
     pub media: &'static str,
     /// The whole body.
     pub body: String,
+    /// The connection is closed in the middle of it.
+    pub breaks_off: bool,
+}
+
+/// The first half of a body that was announced whole.
+struct Half {
+    half: Option<Bytes>,
+    whole: u64,
 }
 
 /// `Result` of a successful sign-in; the page's own example, with `Password` in clear.
@@ -57,7 +70,7 @@ impl Answer {
         let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
         let body = format!("<html><body><h1>{status} {}</h1></body></html>", reason.unwrap_or(""));
         let headers = retry_after.map(|text| (RETRY_AFTER, text)).into_iter().collect();
-        Self { status, headers, media: HTML, body }
+        Self { status, headers, media: HTML, body, breaks_off: false }
     }
 
     /// A captive portal's page.
@@ -65,7 +78,7 @@ impl Answer {
         let body = "<!DOCTYPE html><html><head><title>Welcome</title></head><body><form \
                     action=\"/accept\"><button>Accept the terms and connect</button></form>\
                     </body></html>";
-        Self { status: 200, headers: Vec::new(), media: HTML, body: body.into() }
+        Self { status: 200, headers: Vec::new(), media: HTML, body: body.into(), breaks_off: false }
     }
 
     /// The page that asks for e-mail and password.
@@ -73,14 +86,14 @@ impl Answer {
         let body = "<!DOCTYPE html><html><head><title>JobCloser - Sign In</title></head><body>\
                     <form method=\"post\"><input name=\"Email\"><input name=\"Password\" \
                     type=\"password\"></form></body></html>";
-        Self { status: 200, headers: Vec::new(), media: HTML, body: body.into() }
+        Self { status: 200, headers: Vec::new(), media: HTML, body: body.into(), breaks_off: false }
     }
 
     /// 302 to somewhere else.
     pub fn redirect(to: &str) -> Self {
         let headers = vec![(LOCATION, to.to_owned())];
         let body = format!("<html><body>Object moved to <a href=\"{to}\">here</a></body></html>");
-        Self { status: 302, headers, media: HTML, body }
+        Self { status: 302, headers, media: HTML, body, breaks_off: false }
     }
 
     /// What a call without a valid session gets.
@@ -116,7 +129,11 @@ impl Answer {
 
     /// As it is sent.
     pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+        let body = match self.breaks_off {
+            false => Body::from(self.body),
+            true => Body::new(Half::of(self.body)),
+        };
+        let mut response = Response::new(body);
         let status = StatusCode::from_u16(self.status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media));
@@ -129,7 +146,32 @@ impl Answer {
     }
 
     fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), media: JSON, body: body.to_string() }
+        Self { status, headers: Vec::new(), media: JSON, body: body.to_string(), breaks_off: false }
+    }
+}
+
+impl Half {
+    fn of(body: String) -> Self {
+        let whole = body.len() as u64;
+        let half = Bytes::from(body).slice(..(whole / 2) as usize);
+        Self { half: Some(half), whole }
+    }
+}
+
+impl hyper::body::Body for Half {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let next = self.half.take().map(Frame::data);
+        Poll::Ready(Some(next.ok_or_else(|| io::ErrorKind::ConnectionReset.into())))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.whole)
     }
 }
 
@@ -170,6 +212,11 @@ pub fn record(stored: &StoredRecord, behaviour: &Behaviour) -> Value {
     for field in FIELDS.iter().filter(|field| field.create != Need::Absent) {
         let sent = stored.fields.get(field.name);
         if hidden.contains(&field.name) && !behaviour.return_notes {
+            continue;
+        }
+        let note = sent.and_then(Value::as_str).filter(|_| field.name == "Note");
+        if let Some(note) = note {
+            shown.insert("Note".into(), json!(behaviour.note_as.shows(note)));
             continue;
         }
         match sent {
@@ -239,10 +286,10 @@ fn date(text: &str, behaviour: &Behaviour) -> String {
         (Some(offset), Some(instant)) => in_offset(instant, offset),
         _ => text.to_owned(),
     };
-    match moved.get(..19) {
-        Some(local) if behaviour.drop_offsets => local.to_owned(),
-        _ => moved,
-    }
+    let Some((local, offset)) = moved.split_at_checked(19) else { return moved };
+    let fraction = if behaviour.fractional_seconds { ".0000000" } else { "" };
+    let offset = if behaviour.drop_offsets { "" } else { offset };
+    format!("{local}{fraction}{offset}")
 }
 
 fn in_offset(instant: Timestamp, offset: Offset) -> String {

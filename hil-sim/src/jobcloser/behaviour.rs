@@ -32,6 +32,14 @@ pub struct Behaviour {
     pub numbers_as_text: bool,
     /// `getall` goes by the job alone, whatever event is asked for.
     pub ignore_event_filter: bool,
+    /// `getall` answers every record there is, whatever is asked for.
+    pub ignore_list_filters: bool,
+    /// `getall` answers so many records at most, the first: one page of several.
+    pub list_limit: Option<usize>,
+    /// Where notes come back, how.
+    pub note_as: NoteShape,
+    /// Dates are answered with seven decimals of a second.
+    pub fractional_seconds: bool,
     /// `delete` is answered with `Success` false, and nothing is deleted.
     pub refuse_delete: bool,
     /// A body of `create` or `createbatch` above this many bytes is answered 413.
@@ -71,6 +79,21 @@ pub enum ResultShape {
     Objects,
     /// The new ids but for the last one; `null` for `create`.
     TooFew,
+}
+
+/// How a note comes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteShape {
+    /// As sent.
+    #[default]
+    AsSent,
+    /// As text for a page: `#`, `&`, `<`, `>` and quotes as entities.
+    Escaped,
+    /// In capitals, with blanks around it.
+    Padded,
+    /// Its first four characters: no id is left.
+    Cut,
 }
 
 /// What happens to the rows before a poisoned one in a batch.
@@ -129,6 +152,10 @@ impl Default for Behaviour {
             nulls_as_zero: false,
             numbers_as_text: false,
             ignore_event_filter: false,
+            ignore_list_filters: false,
+            list_limit: None,
+            note_as: NoteShape::default(),
+            fractional_seconds: false,
             refuse_delete: false,
             max_batch_bytes: None,
             max_batch_records: None,
@@ -164,6 +191,23 @@ impl Behaviour {
             switches.extend(changes.clone());
         }
         serde_json::from_value(all)
+    }
+}
+
+impl NoteShape {
+    /// What is shown of a note.
+    pub fn shows(self, note: &str) -> String {
+        match self {
+            Self::AsSent => note.to_owned(),
+            Self::Escaped => note
+                .replace('&', "&amp;")
+                .replace('#', "&#35;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('"', "&quot;"),
+            Self::Padded => format!("  {} ", note.to_uppercase()),
+            Self::Cut => note.chars().take(4).collect(),
+        }
     }
 }
 

@@ -154,6 +154,7 @@ async fn strike_at_the_door(fault: Fault, shared: &Shared, call: Call) -> Option
         | Fault::StoreAndHang { .. }
         | Fault::StoreLate { .. }
         | Fault::Garbage
+        | Fault::CutBody
         | Fault::DropRow { .. } => return None,
     };
     Some(Reply::answer(answer, outcome))
@@ -178,6 +179,7 @@ async fn strike_after_the_work(fault: Option<Fault>, shared: &Arc<Shared>, work:
             Reply::answer(work.answer, outcome)
         }
         Some(Fault::Garbage) => Reply::answer(work.answer.cut_off(), outcome),
+        Some(Fault::CutBody) => Reply::answer(Answer { breaks_off: true, ..work.answer }, outcome),
         _ => Reply::answer(work.answer, outcome),
     }
 }

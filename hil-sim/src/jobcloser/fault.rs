@@ -74,6 +74,9 @@ pub enum Fault {
     /// After the work: 200 and `application/json`, but only the first half of it. What was
     /// sent is stored.
     Garbage,
+    /// After the work: 200, `application/json` and the whole length, but the connection is
+    /// closed in the middle of it. What was sent is stored.
+    CutBody,
     /// After the work: `Success` true as if all were well, but one record of the batch
     /// isn't stored.
     DropRow {
@@ -217,6 +220,7 @@ impl Fault {
             | Self::StoreAndHang { .. }
             | Self::StoreLate { .. }
             | Self::Garbage
+            | Self::CutBody
             | Self::DropRow { .. } => false,
         }
     }

@@ -128,11 +128,13 @@ fn get_all(params: &Params, inner: &Inner) -> Work {
     ];
     let wanted = |stored: &&StoredRecord| {
         filters.iter().all(|(param, field)| {
-            let ignored = *param == "eventId" && inner.behaviour.ignore_event_filter;
+            let ignored = inner.behaviour.ignore_list_filters
+                || *param == "eventId" && inner.behaviour.ignore_event_filter;
             ignored || params.get(*param).is_none_or(|id| stored.text(field) == Some(id.as_str()))
         })
     };
-    let found = inner.ledger.all().filter(wanted);
+    let page = inner.behaviour.list_limit.unwrap_or(usize::MAX);
+    let found = inner.ledger.all().filter(wanted).take(page);
     let shown = found.map(|stored| answer::record(stored, &inner.behaviour)).collect();
     Work::good(Change::Nothing, Answer::success(shown))
 }

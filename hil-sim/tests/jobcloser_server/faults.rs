@@ -154,6 +154,15 @@ async fn garbage_is_called_json_and_is_none() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_cut_was_announced_whole() {
+    let (server, client, seen) = under(Fault::CutBody).await;
+    let answer = seen.answer();
+    let announced: usize = answer.header("content-length").unwrap().parse().unwrap();
+    assert!(announced > answer.body.len() && !answer.body.is_empty(), "{answer:?}");
+    then_good(&server, &client, &[1, 2, 3, 4]).await;
+}
+
+#[tokio::test]
 async fn a_dropped_row_is_missing_from_what_was_called_a_success() {
     let (server, client, seen) = under(Fault::DropRow { index: 1 }).await;
     seen.answer().result();

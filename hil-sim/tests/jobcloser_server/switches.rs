@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hil_sim::jobcloser::{Behaviour, PoisonMode, PoisonRule, ResultShape};
+use hil_sim::jobcloser::{Behaviour, NoteShape, PoisonMode, PoisonRule, ResultShape};
 use serde_json::{Value, json};
 
 use crate::client::{bench, counts, record, records};
@@ -54,6 +54,28 @@ async fn a_stored_batch_is_answered_in_the_configured_shape() {
         assert_eq!(result.is_object(), one == Some("object"));
         assert_eq!(counts(&server), [1, 2, 3, 9]);
     }
+}
+
+#[tokio::test]
+async fn a_list_may_be_a_page_of_all_there_is_with_notes_and_seconds_of_another_shape() {
+    let behaviour = Behaviour {
+        list_limit: Some(1),
+        ignore_list_filters: true,
+        return_notes: true,
+        note_as: NoteShape::Escaped,
+        fractional_seconds: true,
+        ..Behaviour::default()
+    };
+    let (server, client) = bench(behaviour).await;
+    client.batch(&[record(5), record(6)]).await.answer().result();
+    let shown = client.all().await.result();
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    let date = shown[0]["ApplicationDate"].as_str().unwrap();
+    assert!(date.starts_with("2026-11-02T10:16:05.0000000"), "{date}");
+    assert_eq!(shown[0]["Note"], "&#35;AAAAA-5");
+    let first = server.records()[0].id.clone();
+    assert!(server.lose(&first) && !server.lose(&first));
+    assert_eq!(client.all().await.result()[0]["Note"], "&#35;AAAAA-6");
 }
 
 #[tokio::test]
