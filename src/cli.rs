@@ -11,6 +11,7 @@ pub mod meter;
 pub mod records;
 pub mod run;
 pub mod status;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write};

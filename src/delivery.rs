@@ -1,12 +1,12 @@
 //! The words of delivery: whose readings, which of them, and what became of each. The
 //! queue and the drain speak them; neither is known here.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reading::Seq;
 
 /// The job that a batch is for: one (event, job).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobKey {
     /// `EventId`.
     pub event: String,

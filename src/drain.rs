@@ -11,6 +11,7 @@ pub mod reconcile;
 mod retry;
 mod task;
 mod trial;
+mod verify;
 
 pub use machine::DrainView;
 pub use task::{Drain, DrainError, DrainParts};

@@ -46,3 +46,4 @@ pub mod stop;
 pub mod systemd;
 pub mod units;
 pub mod upkeep;
+pub mod verified;

@@ -5,6 +5,7 @@
 //! returned is on the disk before anyone is told. Knows nothing of ports, of HTTP, or of
 //! why a reading was made.
 
+mod account;
 mod anchor;
 mod append;
 mod aside;
@@ -45,6 +46,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use account::Account;
 pub use append::Appended;
 pub use aside::set_aside;
 pub use assign::{Assigned, Selector};

@@ -5,7 +5,7 @@ mod live;
 mod text;
 
 pub use live::{AgentView, Live};
-pub use text::{text, undated_boot};
+pub use text::{grouped, text, undated_boot};
 
 use std::path::PathBuf;
 

@@ -66,7 +66,12 @@ async fn ask(records: i64) -> Findings {
     let base_url = format!("http://{}", server(records));
     let settings = JobCloser { base_url, ..JobCloser::default() };
     let client = Client::new(&settings, None, Arc::new(|| Some(UtcMs(0)))).unwrap();
-    let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned(), plain_is_utc: false };
+    let how = Recogniser {
+        zone: TimeZone::UTC,
+        tag: "ab3k9".to_owned(),
+        plain_is_utc: false,
+        longest: 0,
+    };
     let ours = |n: i64| Frozen {
         seq: Seq(n),
         serial: "AF23265".to_owned(),

@@ -44,6 +44,8 @@ const FIXES: usize = 64;
 const HINTS: usize = 4;
 /// Test records that may wait; one more is refused, and its operator told so.
 const CANARIES: usize = 1;
+/// Verifications that may wait; one more is refused, and its operator told so.
+const VERIFICATIONS: usize = 4;
 
 /// Starts every task. What is upstream waits in its channel for what is started later.
 pub async fn start(
@@ -71,6 +73,7 @@ pub async fn start(
     let (fixes_tx, fixes) = mpsc::channel(FIXES);
     let (hints_tx, hints) = mpsc::channel(HINTS);
     let (canaries_tx, canaries) = mpsc::channel(CANARIES);
+    let (verifications_tx, verifications) = mpsc::channel(VERIFICATIONS);
     let link_up = Arc::new(Notify::new());
     let pulses = ["meter", "gps", "record", "drain", "control", "upkeep", "check"]
         .map(|t| Pulse::new(t, clock.now()));
@@ -106,6 +109,7 @@ pub async fn start(
         recorded,
         hints,
         canaries,
+        verifications,
         link_up: Arc::clone(&link_up),
         view: drain_view,
         clock: clock.clone(),
@@ -143,6 +147,7 @@ pub async fn start(
         anchors: anchors_tx,
         hints: hints_tx,
         canaries: canaries_tx,
+        verifications: verifications_tx,
         live,
         clock: clock.clone(),
         pulse: control_pulse,

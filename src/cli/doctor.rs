@@ -11,7 +11,7 @@ use super::{ConfigFile, print_json};
 use crate::config::{Config, valid};
 use crate::control::Command;
 use crate::control::client::{ClientError, ask};
-use crate::drain::alone::{AloneError, test_alone};
+use crate::drain::alone::test_alone;
 use crate::learnt::{Came, Ended, Field, Order, Told};
 use crate::reading::Place;
 
@@ -99,12 +99,7 @@ fn ask_or_do(config: &Config, order: Order) -> Result<Told, Failure> {
             let Command::Canary { order } = command else {
                 return Err(Failure::say(Exit::SOFTWARE, "not a test record"));
             };
-            test_alone(config, &order).map_err(|err| match err {
-                AloneError::Lock(err) => ClientError::Lock(err).into(),
-                AloneError::Clock(err) => ClientError::Clock(err).into(),
-                AloneError::Queue(err) => err.into(),
-                err @ AloneError::System(_) => Failure::new(Exit::IO, err),
-            })
+            test_alone(config, &order).map_err(Failure::from)
         }
         Err(err) => Err(err.into()),
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::job::Ids;
+use super::verify::{self, VerifyArgs};
 use super::{ConfigFile, print_json};
 use crate::clock::UtcMs;
 use crate::config::Config;
@@ -74,6 +75,8 @@ enum RecordsCommand {
     Reject(TakeOut),
     /// Mark as water that isn't chemical: counted, never sent
     Discard(TakeOut),
+    /// Set what was sent of a job beside JobCloser's list of it, now
+    Verify(VerifyArgs),
 }
 
 /// Readings to be taken out of delivery.
@@ -161,6 +164,7 @@ pub fn run(args: &RecordsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             }
         }
         RecordsCommand::Release(asked) => return release::run(asked, &config, args.json, out),
+        RecordsCommand::Verify(asked) => return verify::run(&config, asked, args.json, out),
         RecordsCommand::Reject(out_of) => {
             let (which, reason) = (out_of.which.selector(), out_of.reason.clone());
             let command = Command::RecordsReject { which, reason };
@@ -214,7 +218,7 @@ fn take_out(
     Ok(Exit::OK)
 }
 
-fn agreed(answer: &str) -> bool {
+pub(super) fn agreed(answer: &str) -> bool {
     ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 

@@ -29,6 +29,9 @@ pub fn apply(
         Command::Canary { .. } => {
             Err(QueueError::Refused("only delivery sends a test record".to_owned()))
         }
+        Command::RecordsVerify { .. } => {
+            Err(QueueError::Refused("only delivery verifies a job".to_owned()))
+        }
         Command::JobShow => stored(store, fixed),
         Command::JobUse { assignment } => {
             checked(assignment)?;

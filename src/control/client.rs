@@ -89,6 +89,12 @@ fn patience(command: &Command, config: &Config) -> Duration {
         Command::Canary { .. } => {
             PATIENCE + config.jobcloser.timeout * 12 + config.jobcloser.settle_after * 2
         }
+        // Two lists of each job, and a sign-in before each; the wait between them is one.
+        Command::RecordsVerify { order } => {
+            let asked = u32::try_from(order.jobs.len()).unwrap_or(u32::MAX).saturating_mul(4);
+            let calls = config.jobcloser.timeout.saturating_mul(asked.saturating_add(2));
+            calls.saturating_add(PATIENCE + config.jobcloser.settle_after * 2)
+        }
         _ => PATIENCE,
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::UtcMs;
 use crate::learnt::Order;
 use crate::queue::Selector;
 use crate::reading::{Assignment, Place};
+use crate::verified;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,11 @@ pub enum Command {
     Canary {
         /// Whose, and where.
         order: Order,
+    },
+    /// Set jobs beside JobCloser's lists.
+    RecordsVerify {
+        /// Which, and what to do with what is missing.
+        order: verified::Order,
     },
     /// Make rejected and held readings ready again.
     RecordsRetry {

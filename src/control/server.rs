@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -27,6 +28,7 @@ use crate::progress::Pulse;
 use crate::queue::Queue;
 use crate::status::Live;
 use crate::stop::Stop;
+use crate::verified;
 
 /// Clients served at once; a further one waits to be accepted.
 const CLIENTS: usize = 16;
@@ -67,6 +69,8 @@ pub struct ControlParts {
     /// Where delivery is asked for a test record; each brings where to tell what became of
     /// it.
     pub canaries: mpsc::Sender<(Order, Here, oneshot::Sender<Told>)>,
+    /// Where delivery is asked to verify jobs; each brings where to tell what came of it.
+    pub verifications: mpsc::Sender<(verified::Order, oneshot::Sender<verified::Told>)>,
     /// Everything `status` shows.
     pub live: Live,
     /// The board's clocks.
@@ -222,6 +226,9 @@ async fn answer(command: Command, parts: &ControlParts) -> Answer {
     if let Command::Canary { order } = command {
         return canary(order, parts).await;
     }
+    if let Command::RecordsVerify { order } = command {
+        return verify(order, parts).await;
+    }
     let (asked, config, wanted) = (command.clone(), parts.config.clone(), parts.wanted.clone());
     let (clock, anchors) = (parts.clock.clone(), parts.anchors.clone());
     let done = parts
@@ -276,11 +283,27 @@ async fn canary(order: Order, parts: &ControlParts) -> Answer {
         return Answer::Error("another test record is under way; try again later".to_owned());
     }
     match told.await {
-        Ok(told) => serde_json::to_value(told).map_or_else(
-            |err| Answer::Error(format!("what became of it can't be told: {err}")),
-            Answer::Ok,
-        ),
+        Ok(told) => in_json(&told),
         Err(_) => Answer::Error("delivery has stopped; the log says what was sent".to_owned()),
+    }
+}
+
+/// A verification, by the delivery as well, in its turn.
+async fn verify(order: verified::Order, parts: &ControlParts) -> Answer {
+    let (reply, told) = oneshot::channel();
+    if parts.verifications.try_send((order, reply)).is_err() {
+        return Answer::Error("others are being verified; try again later".to_owned());
+    }
+    match told.await {
+        Ok(told) => in_json(&told),
+        Err(_) => Answer::Error("delivery has stopped; ask again when it runs".to_owned()),
+    }
+}
+
+fn in_json(told: &impl Serialize) -> Answer {
+    match serde_json::to_value(told) {
+        Ok(told) => Answer::Ok(told),
+        Err(err) => Answer::Error(format!("what became of it can't be told: {err}")),
     }
 }
 

@@ -1,7 +1,11 @@
-//! A test record without a daemon: takes the data directory's lock, so that no delivery
-//! runs meanwhile, and keeps what it learns by the queue's one writer.
+//! A test record, or a verification, without a daemon: takes the data directory's lock, so
+//! that no delivery runs meanwhile, and writes by the queue's one writer.
+
+mod verify;
 
 use std::sync::Arc;
+
+pub use verify::verify_alone;
 
 use thiserror::Error;
 
@@ -17,7 +21,7 @@ use crate::jobcloser::client::Client;
 use crate::learnt::{Order, Told};
 use crate::queue::{DirLock, LockError, QueueError, Store, file_in, give_to_owner};
 
-/// Why there was no test.
+/// Why nothing was done.
 #[derive(Debug, Error)]
 pub enum AloneError {
     /// Another agent has the data directory.
@@ -43,31 +47,17 @@ pub fn test_alone(config: &Config, order: &Order) -> Result<Told, AloneError> {
     let Some(place) = order.at else {
         return Ok(not_sent("no position while the daemon is down: say where with --at LAT,LON"));
     };
-    let _lock = DirLock::take(&config.device.data_dir)?;
-    let clock = Clock::system()?;
-    let file = file_in(&config.device.data_dir);
-    let opened = Store::open(&file, clock.boot());
-    give_to_owner(&file);
-    let mut store = opened?;
+    let Ground { _lock, clock, mut store } = Ground::take(config)?;
     let Some(now) = time(config, &clock, &store) else {
         return Ok(not_sent(
             "no time: the system clock isn't synchronised, and a record's time is never made up",
         ));
     };
-    let client = read_login(config).and_then(|login| {
-        let anchored = (clock.now(), now);
-        let clock = clock.clone();
-        let time = move || Some(UtcMs(anchored.1.0 + clock.now().since_ms(anchored.0)));
-        Client::new(&config.jobcloser, login, Arc::new(time)).map_err(|err| chain(&err))
-    });
-    let client = match client {
+    let client = match client(config, &clock, Some(now)) {
         Ok(client) => client,
         Err(why) => return Ok(not_sent(why)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(AloneError::System)?;
+    let runtime = runtime()?;
     let mut told = runtime.block_on(async {
         if let Some(why) = not_signed_in(&client.sign_in().await) {
             return not_sent(why);
@@ -87,6 +77,36 @@ pub fn test_alone(config: &Config, order: &Order) -> Result<Told, AloneError> {
         told.remarks.push(format!("what was learnt is not kept: {}", chain(&err)));
     }
     Ok(told)
+}
+
+/// The data directory, for this command alone.
+struct Ground {
+    _lock: DirLock,
+    clock: Clock,
+    store: Store,
+}
+
+impl Ground {
+    fn take(config: &Config) -> Result<Self, AloneError> {
+        let lock = DirLock::take(&config.device.data_dir)?;
+        let clock = Clock::system()?;
+        let file = file_in(&config.device.data_dir);
+        let opened = Store::open(&file, clock.boot());
+        give_to_owner(&file);
+        Ok(Self { _lock: lock, clock, store: opened? })
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, AloneError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::System)
+}
+
+/// A client whose clock goes on from `now`, where that is known.
+fn client(config: &Config, clock: &Clock, now: Option<UtcMs>) -> Result<Client, String> {
+    let login = read_login(config)?;
+    let (begun, clock) = (clock.now(), clock.clone());
+    let time = move || now.map(|now| UtcMs(now.0 + clock.now().since_ms(begun)));
+    Client::new(&config.jobcloser, login, Arc::new(time)).map_err(|err| chain(&err))
 }
 
 /// The agent's own time, where this boot has one; else the system's, where that is

@@ -38,6 +38,8 @@ pub struct Findings {
     /// Whether it has no record at all: so may the list be that a server gives to one
     /// whose session has ended.
     pub empty: bool,
+    /// How many records it has.
+    pub rows: usize,
 }
 
 /// Why what a list lacks may be stored all the same.
@@ -52,6 +54,9 @@ pub enum Flaw {
         "no acknowledged record in the list has the note, or meter, time and count, it was sent with"
     )]
     Altered,
+    /// It isn't amid what is there.
+    #[error("the list is as long as a page, and what is in doubt may be on another")]
+    Page,
     /// It may be one that is in doubt.
     #[error("a record in the list has no readable meter, time or count")]
     Unreadable,
@@ -70,6 +75,8 @@ pub struct Recogniser {
     pub tag: String,
     /// An answer without an offset means UTC: a test record has shown it.
     pub plain_is_utc: bool,
+    /// The longest list that this server has given so far: a shorter one is no page.
+    pub longest: usize,
 }
 
 impl Recogniser {
@@ -121,6 +128,7 @@ mod tests {
             zone: TimeZone::get("America/Chicago").unwrap(),
             tag: "ab3k9".to_owned(),
             plain_is_utc: false,
+            longest: 0,
         }
     }
 
@@ -181,6 +189,41 @@ mod tests {
         let list = list(&row("x1", "2027-05-02T10:16:42Z", 200, note));
         assert_eq!(ours().reconcile(&list, &[frozen(7, 1, 1)], &[]).present.len(), 1);
         assert_eq!(ours().reconcile(&list, &[frozen(8, NOON_S, 200)], &[]).absent, [Seq(8)]);
+    }
+
+    #[test]
+    fn a_list_as_long_as_a_page_proves_nothing_about_what_another_page_may_have() {
+        let at = |n: i64| frozen(n, NOON_S + n, 100 + n);
+        let there = |range: std::ops::Range<i64>| -> Vec<Stored> {
+            let stored = |n| Stored {
+                serial: Some("AF23265".to_owned()),
+                raw: Some(100 + n),
+                when: Some(When::Instant(NOON_S + n)),
+                ..Stored::default()
+            };
+            range.map(stored).collect()
+        };
+        // The first batch of a job, 12 of it: the first ten are shown.
+        let first: Vec<Frozen> = (0..12).map(at).collect();
+        let found = ours().reconcile(&there(0..10), &first, &[]);
+        assert_eq!((found.present.len(), found.flaw), (10, Some(Flaw::Page)));
+        assert_eq!(ours().reconcile(&there(0..9), &first, &[]).flaw, None, "no page is that short");
+        // The newest first, and the batch was sent before them.
+        let newest: Vec<Frozen> = (30..50).map(at).collect();
+        let found = ours().reconcile(&there(25..50), &[at(5)], &newest);
+        assert_eq!(found.flaw, Some(Flaw::Page));
+        // Nor are those that come after it, though all that is acknowledged was found in it.
+        let acknowledged: Vec<Frozen> = (0..10).map(at).collect();
+        let found = ours().reconcile(&there(0..10), &[at(10), at(11)], &acknowledged);
+        assert_eq!(found.flaw, Some(Flaw::Page));
+        // A server that has given a longer list has no page of ten.
+        let known = Recogniser { longest: 11, ..ours() };
+        let found = known.reconcile(&there(0..10), &[at(10), at(11)], &acknowledged);
+        assert_eq!(found.flaw, None);
+        // What is amid those that are there isn't cut off.
+        let gone: Vec<Stored> = there(25..51).into_iter().filter(|r| r.raw != Some(140)).collect();
+        let others: Vec<Frozen> = (30..50).filter(|n| *n != 40).map(at).collect();
+        assert_eq!(ours().reconcile(&gone, &[at(40)], &others).flaw, None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The delivery task: asks the machine what to do, does it, tells it what came of it.
 //! One request is in flight at a time.
 
+mod by_hand;
 mod canary;
 mod check;
 pub(super) mod connect;
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use by_hand::{Askers, ToVerify};
 use canary::Asked;
 
 use super::machine::{DrainView, Machine, SignInOutcome, Step, Trouble};
@@ -60,6 +62,8 @@ pub struct DrainParts {
     pub hints: mpsc::Receiver<Hint>,
     /// Test records that an operator asks for.
     pub canaries: mpsc::Receiver<Asked>,
+    /// Jobs that an operator wants verified.
+    pub verifications: mpsc::Receiver<ToVerify>,
     /// News of the network.
     pub link_up: Arc<Notify>,
     /// For `status`.
@@ -83,6 +87,8 @@ pub struct Drain {
     learnt: Option<Learnt>,
     /// A test record that is asked for.
     asked: Option<Asked>,
+    /// Who waits for a verification.
+    askers: Askers,
     told: Option<Trouble>,
     /// When the credentials' files are looked at again.
     next_look: Instant,
@@ -103,7 +109,8 @@ impl Drain {
             .map_err(DrainError::Queue)?;
         let config = parts.config.borrow().clone();
         let machine = Machine::new(&config, left, Instant::now());
-        let recogniser = Recogniser { zone: connect::zone(&config), tag, plain_is_utc: false };
+        let recogniser =
+            Recogniser { zone: connect::zone(&config), tag, plain_is_utc: false, longest: 0 };
         let mut drain = Self {
             parts,
             now,
@@ -114,6 +121,7 @@ impl Drain {
             recogniser,
             learnt: None,
             asked: None,
+            askers: Askers::default(),
             told: None,
             next_look: Instant::now() + LOOK_EVERY,
             recount: false,
@@ -180,6 +188,7 @@ impl Drain {
             Ok(()) = self.parts.config.changed() => self.reconfigure(),
             Some(hint) = self.parts.hints.recv() => self.hear(hint),
             Some(asked) = self.parts.canaries.recv() => self.asked = Some(asked),
+            Some(order) = self.parts.verifications.recv() => self.verify(order),
             () = self.parts.link_up.notified() => self.machine.hint(),
         }
     }
@@ -192,6 +201,9 @@ impl Drain {
         }
         while let Ok(hint) = self.parts.hints.try_recv() {
             self.hear(hint);
+        }
+        while let Ok(order) = self.parts.verifications.try_recv() {
+            self.verify(order);
         }
         if self.asked.is_none() {
             self.asked = self.parts.canaries.try_recv().ok();
@@ -232,6 +244,10 @@ impl Drain {
             Some(outcome) => connect::signed_in(&outcome, (self.now)()),
         };
         self.machine.signed_in(outcome, Instant::now());
+        if outcome != SignInOutcome::In {
+            self.askers
+                .give_up(&self.machine.trouble().map_or_else(String::new, Trouble::to_string));
+        }
     }
 
     async fn send(&mut self, pick: Pick, many: usize, stop: &mut Stop) -> Result<(), QueueError> {
@@ -288,6 +304,7 @@ impl Drain {
                 return Ok(());
             }
         };
+        self.recogniser.longest = self.recogniser.longest.max(findings.rows);
         info!(
             job = key.job,
             present = findings.present.len(),
@@ -319,6 +336,9 @@ impl Drain {
 
     /// Logs what stands in the way when it changes.
     fn tell(&mut self) {
+        if self.client.is_none() {
+            self.askers.give_up("nothing can be sent; `spraylog status` says why");
+        }
         if self.machine.trouble() != self.told.as_ref() {
             self.told = self.machine.trouble().cloned();
             match &self.told {

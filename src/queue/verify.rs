@@ -161,12 +161,27 @@ impl Store {
                  ORDER BY d.attempt, d.seq LIMIT ?4",
             )
             .and_then(|mut s| {
-                s.query_map(params![span, after.0, after.1, how_many as i64], |r| {
+                let how_many = i64::try_from(how_many).unwrap_or(i64::MAX);
+                s.query_map(params![span, after.0, after.1, how_many], |r| {
                     Ok(Placed { frozen: read_frozen(r)?, attempt: r.get(6)?, sent: r.get(7)? })
                 })?
                 .collect()
             })
             .doing(DOING)
+    }
+
+    /// All of [`Self::placed`] of a job, in the order of sending whichever span they are of:
+    /// for who has the queue to himself.
+    ///
+    /// # Errors
+    /// Where the rows can't be read.
+    pub fn all_placed(&self, key: &JobKey) -> Result<Vec<Placed>, QueueError> {
+        let mut placed = Vec::new();
+        for span in self.spans_of(key)? {
+            placed.extend(self.placed(span, (i64::MIN, Seq(i64::MIN)), usize::MAX)?);
+        }
+        placed.sort_by_key(|p| (p.attempt, p.frozen.seq));
+        Ok(placed)
     }
 
     /// Writes down what a verification found of a job: `lost` are ready again, with the bytes

@@ -353,7 +353,7 @@ fn closed_jobs(out: &mut String, jobs: &Value) -> std::fmt::Result {
 }
 
 /// A count in groups of three digits.
-fn grouped(count: u64) -> String {
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (nth, digit) in digits.chars().enumerate() {

@@ -39,4 +39,5 @@ mod stop;
 mod taken_out;
 mod unplug;
 mod verify;
+mod verify_by_hand;
 mod waking;

@@ -12,7 +12,7 @@ use crate::bench::{SOON, options};
 use crate::delivery::{all_delivered, asked, command, stop_and_wait};
 
 /// A rig that has sprayed a job, and sent it.
-async fn sprayed(fault: Option<Fault>) -> Bench {
+pub async fn sprayed(fault: Option<Fault>) -> Bench {
     let mut bench = Bench::start(options()).await.unwrap();
     bench.wait_until_ready(SOON).await.unwrap();
     if let Some(fault) = fault {
@@ -26,7 +26,7 @@ async fn sprayed(fault: Option<Fault>) -> Bench {
 }
 
 /// The job is over, since another one begins.
-async fn next_job(bench: &mut Bench) {
+pub async fn next_job(bench: &mut Bench) {
     let done = command(
         bench,
         &["job", "use", "--event", EVENT_ID, "--job", "0160366349ff2c5b8967a54178a716"],

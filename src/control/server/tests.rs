@@ -36,9 +36,22 @@ fn parts() -> (ControlParts, JoinHandle<()>) {
         clock: clock.clone(),
     };
     let (hints, canaries) = (mpsc::channel(1).0, mpsc::channel(1).0);
+    let verifications = mpsc::channel(1).0;
     let pulse = Pulse::new("control", clock.now());
     let anchors = watch::Sender::new(Vec::new());
-    (ControlParts { queue, config, wanted, anchors, hints, canaries, live, clock, pulse }, thread)
+    let parts = ControlParts {
+        queue,
+        config,
+        wanted,
+        anchors,
+        hints,
+        canaries,
+        verifications,
+        live,
+        clock,
+        pulse,
+    };
+    (parts, thread)
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::super::reconcile::Checked;
-use super::{FRESH_SESSION, Machine, Session, Step};
+use super::{FRESH_SESSION, Machine, Session, Step, Trouble};
+use crate::clock::UtcMs;
 use crate::delivery::JobKey;
 use crate::jobcloser::verdict::Unbelievable;
 use crate::reading::Seq;
+use crate::verified::Extra;
 
 /// What was missing and can't be believed lost is asked about again after so long.
 const CHECK_REST: Duration = Duration::from_secs(6 * 3600);
@@ -21,6 +23,10 @@ pub(super) struct PendingCheck {
     pub(super) ask_at: Instant,
     /// Nothing in doubt of this job can be settled before: it goes before sending.
     urgent: bool,
+    /// An operator waits for it.
+    pub(super) by_hand: bool,
+    /// What both lists lack and may be sent again is.
+    resend: bool,
     first: Option<First>,
 }
 
@@ -41,6 +47,8 @@ pub struct Mend {
     pub missing: Vec<Seq>,
     /// Records that are nobody's.
     pub extras: u64,
+    /// Some of them.
+    pub named: Vec<Extra>,
 }
 
 impl Machine {
@@ -48,8 +56,51 @@ impl Machine {
     pub fn check(&mut self, key: JobKey, urgent: bool, now: Instant) {
         match self.checks.iter_mut().find(|check| check.key == key) {
             Some(check) => check.urgent |= urgent,
-            None => self.checks.push(PendingCheck { key, ask_at: now, urgent, first: None }),
+            None => self.checks.push(PendingCheck {
+                key,
+                ask_at: now,
+                urgent,
+                by_hand: false,
+                resend: false,
+                first: None,
+            }),
         }
+    }
+
+    /// An operator wants a job verified now, under a session of now, and with `resend` has what
+    /// it lacks sent again. A first list that is there already stays the first.
+    pub fn check_by_hand(&mut self, key: JobKey, resend: bool, now: Instant) {
+        self.check(key.clone(), true, now);
+        for check in self.checks.iter_mut().filter(|check| check.key == key) {
+            check.by_hand = true;
+            check.resend |= resend;
+            if check.first.is_none() {
+                check.ask_at = now;
+            }
+        }
+        self.end_session();
+        self.wait = None;
+    }
+
+    /// When the next question comes that an operator waits for.
+    pub fn next_check(&self) -> Option<Instant> {
+        self.checks.iter().filter(|check| check.by_hand).map(|check| check.ask_at).min()
+    }
+
+    /// Why the server isn't to be asked now, whatever an operator wants.
+    pub fn at_rest(&self, now: Instant) -> Option<Trouble> {
+        if matches!(self.session, Session::PasswordRefused { until } if until > now) {
+            return Some(Trouble::Password);
+        }
+        self.server_rests.filter(|until| *until > now).map(|_| Trouble::TooOften)
+    }
+
+    /// The server has answered 429 to a question, with how long it wants to be left alone.
+    pub fn too_often(&mut self, asked: Option<Duration>, now: Instant) {
+        // The sign-in after it tells that it is over.
+        self.end_session();
+        self.trouble = Some(Trouble::TooOften);
+        self.rest(asked, now);
     }
 
     /// Jobs that are being verified, or were a while ago and lack records still.
@@ -84,7 +135,7 @@ impl Machine {
         let lacked: BTreeSet<Seq> = list.lost.iter().chain(&list.missing).copied().collect();
         if lacked.is_empty() {
             self.ask_again(key, now);
-            return Some(Mend { extras: list.extras, ..Mend::default() });
+            return Some(Mend { extras: list.extras, named: list.named, ..Mend::default() });
         }
         let Session::In { since: session, .. } = self.session else {
             self.checks.push(check);
@@ -100,32 +151,47 @@ impl Machine {
             self.checks.push(check);
             return None;
         };
+        let gone: BTreeSet<Seq> = list.gone.into_iter().filter(|_| check.resend).collect();
+        let again = list.missing.iter().copied().filter(|seq| gone.contains(seq));
         let (lost, late): (Vec<Seq>, Vec<Seq>) =
-            list.lost.into_iter().partition(|seq| before.lacked.contains(seq));
-        let missing: Vec<Seq> = list.missing.into_iter().chain(late).collect();
+            list.lost.into_iter().chain(again).partition(|seq| before.lacked.contains(seq));
+        let stays = list.missing.into_iter().filter(|seq| !gone.contains(seq));
+        let missing: Vec<Seq> = stays.chain(late).collect();
         if !missing.is_empty() {
             check.ask_at = now + CHECK_REST;
-            check.urgent = false;
+            (check.urgent, check.by_hand, check.resend) = (false, false, false);
             self.checks.push(check);
         }
         if !lost.is_empty() {
             self.ask_again(key, now);
         }
-        Some(Mend { lost, missing, extras: list.extras })
+        Some(Mend { lost, missing, extras: list.extras, named: list.named })
     }
 
-    /// The answer was no list.
-    pub fn not_checked(&mut self, key: &JobKey, why: &Unbelievable, now: Instant) {
+    /// The answer was no list. `wall` serves a `Retry-After` date.
+    pub fn not_checked(
+        &mut self,
+        key: &JobKey,
+        why: &Unbelievable,
+        wall: Option<UtcMs>,
+        now: Instant,
+    ) {
         match why {
             Unbelievable::NotAsked(_) => self.not_reached(now),
             Unbelievable::NeedsSignIn => self.end_session(),
+            Unbelievable::Status { status: 429, retry_after } => {
+                self.too_often(retry_after.and_then(|after| after.wait(wall)), now);
+            }
             Unbelievable::Status { .. }
             | Unbelievable::Lost(_)
             | Unbelievable::NotJson
             | Unbelievable::NotAList(_) => {}
         }
         let again = now + self.pace.longest();
-        self.checks.iter_mut().filter(|c| c.key == *key).for_each(|c| c.ask_at = again);
+        for check in self.checks.iter_mut().filter(|c| c.key == *key) {
+            check.ask_at = again;
+            (check.by_hand, check.resend) = (false, false);
+        }
     }
 
     /// What a list lacked is sent again, or is there after all: it can be told now what else

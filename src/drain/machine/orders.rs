@@ -51,7 +51,8 @@ impl Machine {
         self.aside.clear();
         self.passed.clear();
         self.lone.clear();
-        self.checks.clear();
+        // What an operator waits for goes on.
+        self.checks.retain(|check| check.by_hand);
         self.ceiling = self.records;
         self.pace.reset();
     }

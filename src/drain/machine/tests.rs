@@ -92,7 +92,7 @@ impl Line {
 
     fn found_with(&mut self, flaw: Option<Flaw>, present: &[Seq], absent: &[Seq]) -> Effects {
         let present = present.iter().map(|s| (*s, None)).collect();
-        let findings = Findings { present, absent: absent.to_vec(), flaw, empty: false };
+        let findings = Findings { present, absent: absent.to_vec(), flaw, empty: false, rows: 1 };
         self.machine.settled(&key(A), &findings, self.now, self.now)
     }
 
@@ -882,7 +882,7 @@ fn trouble_is_over_once_nothing_is_in_doubt() {
 /// A list that lacks acknowledged records: what is written down of it.
 fn lacking(line: &mut Line, lost: &[i64], missing: &[i64]) -> Option<Mend> {
     let seqs = |them: &[i64]| them.iter().copied().map(Seq).collect();
-    let list = Checked { lost: seqs(lost), missing: seqs(missing), extras: 0 };
+    let list = Checked { lost: seqs(lost), missing: seqs(missing), ..Checked::default() };
     line.machine.checked(&key(A), list, line.now, line.now)
 }
 
@@ -925,11 +925,66 @@ fn what_one_list_lacks_is_asked_about_again_later_and_under_another_session() {
 }
 
 #[test]
+fn what_an_operator_has_verified_comes_before_sending_and_is_told_after_two_lists() {
+    let mut line = Line::new();
+    line.machine.check_by_hand(key(A), false, line.now);
+    assert_eq!(line.step(), Step::SignIn, "under a session of now");
+    assert_eq!(line.work(), Step::Check(key(A)));
+    assert_eq!(lacking(&mut line, &[], &[9]), None);
+    line.machine.operator();
+    assert!(matches!(line.work(), Step::Send(..)), "sending goes on");
+    line.pass(60);
+    assert_eq!(line.work(), Step::Check(key(A)), "another command ends no order");
+    assert_eq!(lacking(&mut line, &[], &[9]).unwrap().missing, [Seq(9)]);
+    assert_eq!(line.machine.next_check(), None, "it is told");
+}
+
+#[test]
+fn only_an_operator_has_sent_again_what_may_be_there_and_only_what_two_lists_lack() {
+    let list = |gone: &[i64]| Checked {
+        missing: seqs(8..=9),
+        gone: gone.iter().copied().map(Seq).collect(),
+        ..Checked::default()
+    };
+    for resend in [false, true] {
+        let mut line = Line::new();
+        line.machine.check_by_hand(key(A), resend, line.now);
+        assert_eq!(line.work(), Step::Check(key(A)));
+        let now = line.now;
+        let first = Checked { missing: seqs(9..=9), ..list(&[9]) };
+        assert_eq!(line.machine.checked(&key(A), first, now, now), None, "one proves nothing");
+        line.pass(60);
+        assert_eq!(line.work(), Step::Check(key(A)));
+        let now = line.now;
+        let mend = line.machine.checked(&key(A), list(&[8, 9]), now, now).unwrap();
+        let expected = if resend { (seqs(9..=9), seqs(8..=8)) } else { (vec![], seqs(8..=9)) };
+        assert_eq!((mend.lost, mend.missing), expected);
+    }
+}
+
+#[test]
+fn a_verification_that_comes_too_often_leaves_the_server_alone() {
+    let mut line = Line::new();
+    line.machine.check_by_hand(key(A), false, line.now);
+    assert_eq!(line.work(), Step::Check(key(A)));
+    let retry_after = Some(RetryAfter::After(Duration::from_secs(120)));
+    let why = Unbelievable::Status { status: 429, retry_after };
+    line.machine.not_checked(&key(A), &why, None, line.now);
+    assert_eq!(line.machine.at_rest(line.now), Some(Trouble::TooOften));
+    let until = line.now + Duration::from_secs(120);
+    assert_eq!(line.step(), Step::Wait(Some(until)), "nothing is sent either");
+    line.pass(121);
+    assert_eq!(line.machine.at_rest(line.now), None);
+    assert!(matches!(line.work(), Step::Send(..)));
+    assert_eq!(line.machine.trouble(), None, "it is over");
+}
+
+#[test]
 fn a_question_about_a_job_that_is_not_answered_waits() {
     let mut line = Line::new();
     line.machine.check(key(A), false, line.now);
     assert_eq!(idle(&mut line), Step::Check(key(A)));
-    line.machine.not_checked(&key(A), &Unbelievable::NotJson, line.now);
+    line.machine.not_checked(&key(A), &Unbelievable::NotJson, None, line.now);
     let asked = line.now;
     assert_eq!(idle(&mut line), Step::Check(key(A)));
     assert!(line.now - asked >= Duration::from_secs(60), "{:?}", line.now - asked);

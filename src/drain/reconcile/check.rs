@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use super::{Look, Recogniser};
 use crate::delivery::{JobKey, Placed};
 use crate::reading::Seq;
+use crate::verified::Extra;
 
 /// No server gives fewer records to a page.
 const PAGE_MIN: usize = 10;
@@ -26,6 +27,7 @@ pub struct Check {
     /// acknowledged.
     placed: Vec<(i64, i64, bool)>,
     rows: usize,
+    longest: usize,
 }
 
 /// What one list says of a job.
@@ -35,8 +37,15 @@ pub struct Checked {
     pub lost: Vec<Seq>,
     /// Not there, and the list may not be whole.
     pub missing: Vec<Seq>,
+    /// Of those missing, what may be sent again where an operator says so: the list has others
+    /// of the job, isn't of a length that pages have, and has no record that may be it.
+    pub gone: Vec<Seq>,
     /// Records of our meters or with our tag that are none of our readings, or are one again.
     pub extras: u64,
+    /// Some of them.
+    pub named: Vec<Extra>,
+    /// How many records the list has.
+    pub rows: usize,
 }
 
 impl Recogniser {
@@ -46,7 +55,7 @@ impl Recogniser {
         let facts = placed.iter().map(of).collect();
         let ours = placed.into_iter().map(|p| p.frozen).collect();
         let look = Look::new(self.clone(), Vec::new(), ours).of_job(key);
-        Check { look, placed: facts, rows: 0 }
+        Check { look, placed: facts, rows: 0, longest: self.longest }
     }
 }
 
@@ -65,7 +74,14 @@ impl Check {
         let seconds = || there().map(|(_, (_, placed))| placed.1);
         let (earliest, latest) = (seconds().min(), seconds().max());
         let attempts: HashSet<i64> = there().map(|(_, (_, placed))| placed.0).collect();
-        let mut checked = Checked { extras: told.extras, ..Checked::default() };
+        let mut checked = Checked {
+            extras: told.extras,
+            named: told.named,
+            rows: self.rows,
+            ..Checked::default()
+        };
+        let page = is_page(self.rows) && self.rows >= self.longest;
+        let whole = first.is_some() && !page;
         for (at, (told, (attempt, utc_s, sent))) in told.ours.iter().zip(&self.placed).enumerate() {
             if told.there || !sent {
                 continue;
@@ -74,11 +90,14 @@ impl Check {
                 && last > Some(at)
                 && earliest < Some(*utc_s)
                 && latest > Some(*utc_s);
-            let all_but_it = attempts.contains(attempt) && !is_page(self.rows);
+            let all_but_it = attempts.contains(attempt) && whole;
             if (amid || all_but_it) && !told.like {
                 checked.lost.push(told.seq);
-            } else {
-                checked.missing.push(told.seq);
+                continue;
+            }
+            checked.missing.push(told.seq);
+            if whole && !told.like {
+                checked.gone.push(told.seq);
             }
         }
         checked
@@ -129,7 +148,12 @@ mod tests {
 
     fn checked(many: i64, rows: impl IntoIterator<Item = Stored>) -> Checked {
         let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
-        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned(), plain_is_utc: false };
+        let how = Recogniser {
+            zone: TimeZone::UTC,
+            tag: "ab3k9".to_owned(),
+            plain_is_utc: false,
+            longest: 0,
+        };
         let mut check = how.check(key, placed(many));
         rows.into_iter().for_each(|row| check.take(row));
         check.checked()
@@ -139,9 +163,10 @@ mod tests {
     fn a_record_that_is_not_there_amid_others_is_lost() {
         let lacks = |gone: i64| checked(12, (0..12).filter(|n| *n != gone).map(row));
         for gone in 0..12 {
-            assert_eq!(lacks(gone), Checked { lost: vec![Seq(gone)], ..Checked::default() });
+            let expected = Checked { lost: vec![Seq(gone)], rows: 11, ..Checked::default() };
+            assert_eq!(lacks(gone), expected);
         }
-        assert_eq!(checked(12, (0..12).map(row)), Checked::default());
+        assert_eq!(checked(12, (0..12).map(row)), Checked { rows: 12, ..Checked::default() });
     }
 
     #[test]
@@ -157,10 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_list_of_no_pages_length_lacks_may_be_sent_again_by_hand() {
+        // The last batch is gone, and the list is as long as a page, or isn't.
+        assert_eq!(checked(20, (0..16).map(row)).gone, []);
+        let gone: Vec<Seq> = (12..16).map(Seq).collect();
+        assert_eq!(checked(16, (0..12).map(row)).gone, gone);
+        assert_eq!(checked(16, []).gone, [], "a list of nothing proves nothing");
+        // One of them is there under another time.
+        let moved = Stored { when: Some(When::Instant(9)), ..row(14) };
+        let found = checked(16, (0..12).map(row).chain([moved]));
+        assert_eq!(found.gone, [Seq(12), Seq(13), Seq(15)]);
+    }
+
+    #[test]
     fn a_list_by_date_that_is_cut_does_not_lose_what_was_sent_between() {
         // The last batch was sprayed first: it was assigned late.
         let key = JobKey { event: "e".to_owned(), job: "j".to_owned() };
-        let how = Recogniser { zone: TimeZone::UTC, tag: "ab3k9".to_owned(), plain_is_utc: false };
+        let how = Recogniser {
+            zone: TimeZone::UTC,
+            tag: "ab3k9".to_owned(),
+            plain_is_utc: false,
+            longest: 0,
+        };
         let mut late = placed(24);
         late.iter_mut().skip(20).for_each(|p| p.frozen.utc_s -= 500);
         let mut check = how.check(key, late);
@@ -175,12 +218,16 @@ mod tests {
     #[test]
     fn what_is_there_twice_or_nobodys_is_counted_and_what_is_like_a_missing_one_keeps_it() {
         let twice = (0..12).chain([5]).map(row);
-        assert_eq!(checked(12, twice).extras, 1);
+        let found = checked(12, twice);
+        let named = vec![Extra { seq: Some(Seq(5)), id: None }];
+        assert_eq!((found.extras, found.named), (1, named));
         let stranger = Stored { raw: Some(77), ..row(3) };
         let of_another = Stored { serial: Some("ZZ".to_owned()), ..stranger.clone() };
         let other_job = Stored { job: Some("k".to_owned()), ..stranger.clone() };
         let foreign = [stranger.clone(), of_another, other_job];
-        assert_eq!(checked(12, (0..12).map(row).chain(foreign)).extras, 1);
+        let found = checked(12, (0..12).map(row).chain(foreign));
+        let named = vec![Extra { seq: None, id: Some("x3".to_owned()) }];
+        assert_eq!((found.extras, found.named), (1, named));
         let noted = Stored { note: Some("#ab3k9-9z".to_owned()), ..stranger };
         assert_eq!(checked(12, (0..12).map(row).chain([noted])).extras, 1);
         // Its time was moved: the same record.

@@ -4,6 +4,8 @@
 //! Ids claim first, then notes, then keys. A record whose key fits several readings (a local
 //! time that occurs twice) goes where most of them find one, the acknowledged first.
 
+mod told;
+
 use std::collections::{BTreeSet, HashSet};
 
 use jiff::tz::{Offset, TimeZone};
@@ -15,6 +17,8 @@ use crate::delivery::{Frozen, JobKey};
 use crate::jobcloser::note;
 use crate::jobcloser::wire::{Stored, When};
 use crate::reading::Seq;
+use crate::verified::Extra;
+use told::Told;
 
 /// Our readings, and what a list has shown of them so far.
 #[derive(Debug)]
@@ -27,30 +31,14 @@ pub struct Look {
     index: Index,
     /// Records that fit by key, by which readings they fit.
     keyed: Keyed,
-    /// Whether the list has any record.
-    any: bool,
+    /// How many records the list has.
+    rows: usize,
     loose: Loose,
     /// The job whose list it is, where records that are nobody's are counted.
     of: Option<JobKey>,
     extras: u64,
-}
-
-/// What a list says of our readings.
-#[derive(Debug)]
-pub(super) struct ToldOf {
-    /// In the order in which they were looked for.
-    pub ours: Vec<ToldOne>,
-    /// Records that are nobody's, or a reading again.
-    pub extras: u64,
-}
-
-/// What a list says of one reading.
-#[derive(Debug)]
-pub(super) struct ToldOne {
-    pub seq: Seq,
-    pub there: bool,
-    /// A record that is nobody's may be it.
-    pub like: bool,
+    /// The first of them, by number and id.
+    named: BTreeSet<Extra>,
 }
 
 /// What is known of records that are nobody's.
@@ -73,10 +61,11 @@ impl Look {
             sent: many,
             index,
             keyed: Keyed::default(),
-            any: false,
+            rows: 0,
             loose: Loose::default(),
             of: None,
             extras: 0,
+            named: BTreeSet::new(),
         }
     }
 
@@ -94,13 +83,13 @@ impl Look {
             .as_ref()
             .is_some_and(|of| names(&row.job, &of.job) && names(&row.event, &of.event))
         {
-            self.extras += 1;
+            self.name_extra(None, row.id.clone(), 1);
         }
     }
 
     /// The next record of the list.
     pub fn take(&mut self, row: Stored) {
-        self.any = true;
+        self.rows += 1;
         let claims = row.id.as_ref().and_then(|id| self.index.by_id.get(id)).copied();
         let Some((at, sought)) = claims.and_then(|at| Some((at, self.ours.get_mut(at)?))) else {
             return self.take_other(&row);
@@ -227,9 +216,16 @@ impl Look {
     pub fn findings(mut self) -> Findings {
         let told = self.tell();
         let ours = self.ours.iter().zip(&told).enumerate();
-        let mut findings = Findings { empty: !self.any, ..Findings::default() };
+        let mut findings =
+            Findings { empty: self.rows == 0, rows: self.rows, ..Findings::default() };
         let (mut known, mut recognised, mut absent) = (0, 0, Vec::new());
+        let mut there: Option<(i64, i64)> = None;
         for (at, (sought, told)) in ours {
+            if told.is_there() {
+                let second = sought.reading.utc_s;
+                let (from, to) = there.unwrap_or((second, second));
+                there = Some((from.min(second), to.max(second)));
+            }
             if at < self.sent {
                 known += usize::from(told.is_there());
                 recognised += usize::from(told.is_recognised());
@@ -245,6 +241,8 @@ impl Look {
             Some(Flaw::Lacks)
         } else if recognised == 0 && self.sent > 0 {
             Some(Flaw::Altered)
+        } else if self.may_be_page() && !amid(&absent, there) {
+            Some(Flaw::Page)
         } else {
             // With fewer, all that was ever acknowledged is used up by now. With so many
             // there may be older ones, at rest with the same count; but where all of them
@@ -256,44 +254,9 @@ impl Look {
         findings
     }
 
-    /// The list is at its end: what it says of each reading, and what else there is.
-    pub(super) fn told(mut self) -> ToldOf {
-        let told = self.tell();
-        let mut extras = self.extras;
-        let mut ours = Vec::with_capacity(told.len());
-        for (sought, told) in self.ours.iter().zip(&told) {
-            let noted = sought.noted.as_ref().map_or(0, |(many, _)| *many);
-            extras += noted.saturating_sub(usize::from(sought.claimed.is_none())) as u64;
-            let like = self.is_like(sought) || self.may_be_unreadable(sought);
-            ours.push(ToldOne { seq: sought.reading.seq, there: told.is_there(), like });
-        }
-        ToldOf { ours, extras }
-    }
-
-    /// What became of each of our readings; records that are left over are let loose.
-    fn tell(&mut self) -> Vec<Told> {
-        let wants = |sought: &Sought| sought.claimed.is_none() && sought.noted.is_none();
-        let matched = self.keyed.matched(self.ours.iter().map(wants));
-        let mut told = Vec::with_capacity(self.ours.len());
-        for (sought, matched) in self.ours.iter().zip(matched) {
-            told.push(match (&sought.claimed, &sought.noted, matched) {
-                (Some(row), _, _) => {
-                    Told::There { id: row.id.clone(), recognised: self.is(row, sought) }
-                }
-                (None, Some((_, id)), _) => Told::There { id: id.clone(), recognised: true },
-                (None, None, Some(id)) => Told::There { id, recognised: true },
-                (None, None, None) => Told::Not,
-            });
-        }
-        for (fits, left) in self.keyed.left() {
-            self.extras += left as u64;
-            let one = fits.by_key.first().and_then(|at| self.ours.get(*at));
-            let Some((meter, raw)) = one.map(|one| (one.meter.clone(), one.reading.raw)) else {
-                continue;
-            };
-            self.let_loose(&meter, raw, &fits);
-        }
-        told
+    /// Whether the list may be one page of several.
+    fn may_be_page(&self) -> bool {
+        is_page(self.rows) && self.rows >= self.how.longest
     }
 
     /// What is wrong with the records that are nobody's, while `absent` are looked for.
@@ -317,23 +280,23 @@ impl Look {
     }
 }
 
-/// What a list says of one reading.
-#[derive(Debug)]
-enum Told {
-    /// Nothing.
-    Not,
-    /// It is there, under this id, and known by more than that or not.
-    There { id: Option<String>, recognised: bool },
+/// Whether all that is absent was sprayed amid what is there, from first to last.
+fn amid(absent: &[&Sought], there: Option<(i64, i64)>) -> bool {
+    let amid = |sought: &&Sought, (first, last)| {
+        first < sought.reading.utc_s && sought.reading.utc_s < last
+    };
+    absent.iter().all(|sought| there.is_some_and(|there| amid(sought, there)))
 }
 
-impl Told {
-    fn is_there(&self) -> bool {
-        matches!(self, Self::There { .. })
+/// Whether a list of so many may be one page of several: 10, 20, 25, 50 and on by tens, or a
+/// power of two. Fewer lengths than a verification takes for a page: what stays in doubt
+/// stays so until the list has another length.
+fn is_page(records: usize) -> bool {
+    let mut head = records;
+    while head >= 100 && head.is_multiple_of(10) {
+        head /= 10;
     }
-
-    fn is_recognised(&self) -> bool {
-        matches!(self, Self::There { recognised: true, .. })
-    }
+    records >= 16 && records.is_power_of_two() || [10, 20, 25, 50].contains(&head)
 }
 
 fn offset(minutes: i32) -> Option<Offset> {

@@ -1,14 +1,14 @@
-//! Verifying a job, when there is nothing to send: reads what was sent of it page by page,
-//! asks for its list, and has written down what came of it.
+//! Verifying a job, when there is nothing to send or an operator wants it: reads what was
+//! sent of it page by page, asks for its list, and has written down what came of it.
 
 use std::time::Instant;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::Drain;
-use crate::delivery::{JobKey, Pick};
+use crate::delivery::{JobKey, Pick, Placed};
 use crate::drain::machine::Step;
-use crate::failpoint;
+use crate::drain::verify;
 use crate::queue::QueueError;
 use crate::reading::Seq;
 use crate::stop::Stop;
@@ -42,6 +42,37 @@ impl Drain {
     /// Asks the server whether it holds the whole of a job.
     pub(super) async fn check(&mut self, key: JobKey, stop: &mut Stop) -> Result<(), QueueError> {
         self.parts.view.send_replace(self.machine.view("verifying", None, Instant::now()));
+        let placed = self.placed(&key).await?;
+        let Some(client) = &self.client else { return Ok(()) };
+        let asked_at = Instant::now();
+        let asked = verify::beside_list(client, &self.recogniser, &key, placed);
+        let Some(listed) = self.unless_stopped(asked, stop).await else { return Ok(()) };
+        let (wall, now) = ((self.now)(), Instant::now());
+        let list = match listed {
+            Ok(list) => list,
+            Err(why) => {
+                debug!(job = key.job, %why, "not verified");
+                self.machine.not_checked(&key, &why, wall, now);
+                return self.answer_not_verified(&key, &why).await;
+            }
+        };
+        self.recogniser.longest = self.recogniser.longest.max(list.rows);
+        let Some(mend) = self.machine.checked(&key, list, asked_at, now) else {
+            info!(
+                job = key.job,
+                "the server's list lacks records; asked again under a new session"
+            );
+            return Ok(());
+        };
+        verify::log(&key, &mend);
+        let (of, found) = (key.clone(), mend.clone());
+        self.ask(move |store| store.verified(&of, &found.lost, &found.missing, found.extras, wall))
+            .await?;
+        self.answer_verified(&key, &mend, wall).await
+    }
+
+    /// All that was sent of a job, in the order of sending.
+    async fn placed(&self, key: &JobKey) -> Result<Vec<Placed>, QueueError> {
         let of = key.clone();
         let mut placed = Vec::new();
         for span in self.ask(move |store| store.spans_of(&of)).await? {
@@ -53,51 +84,8 @@ impl Drain {
                 placed.extend(page);
             }
         }
-        // In the order of sending, whichever span they are of.
+        // Whichever span they are of.
         placed.sort_by_key(|p| (p.attempt, p.frozen.seq));
-        let check = self.recogniser.check(key.clone(), placed);
-        let Some(client) = &self.client else { return Ok(()) };
-        failpoint::pass("verify_before_asking");
-        let asked_at = Instant::now();
-        let asked = client.get_all(&key.job, &key.event, check, |check, row| check.take(row));
-        let Some(listed) = self.unless_stopped(asked, stop).await else { return Ok(()) };
-        let list = match listed {
-            Ok(check) => check.checked(),
-            Err(why) => {
-                debug!(job = key.job, %why, "not verified");
-                self.machine.not_checked(&key, &why, Instant::now());
-                return Ok(());
-            }
-        };
-        let Some(mend) = self.machine.checked(&key, list, asked_at, Instant::now()) else {
-            info!(
-                job = key.job,
-                "the server's list lacks records; asked again under a new session"
-            );
-            return Ok(());
-        };
-        if !mend.lost.is_empty() {
-            warn!(job = key.job, records = mend.lost.len(), "lost at the server; sent again");
-        }
-        if !mend.missing.is_empty() {
-            warn!(
-                job = key.job,
-                records = mend.missing.len(),
-                "missing from the server's list, which may be cut; look at the job there"
-            );
-        }
-        if mend.extras > 0 {
-            warn!(
-                job = key.job,
-                records = mend.extras,
-                "records at the server are not this rig's, or are there twice"
-            );
-        }
-        if mend == crate::drain::machine::Mend::default() {
-            info!(job = key.job, "all there, verified");
-        }
-        let now = (self.now)();
-        self.ask(move |store| store.verified(&key, &mend.lost, &mend.missing, mend.extras, now))
-            .await
+        Ok(placed)
     }
 }

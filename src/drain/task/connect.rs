@@ -35,6 +35,9 @@ impl Drain {
     fn connect_anew(&mut self, config: &Config) {
         let (login, base_url) = (self.login.clone(), self.base_url.clone());
         self.connect(config);
+        if self.base_url != base_url {
+            self.recogniser.longest = 0;
+        }
         if self.login != login || self.base_url != base_url {
             self.machine.credentials_changed();
         }
@@ -62,7 +65,7 @@ impl Drain {
 }
 
 /// What a sign-in came to, in the machine's words. `now` serves a `Retry-After` date.
-pub(super) fn signed_in(outcome: &SignIn, now: Option<UtcMs>) -> SignInOutcome {
+pub(in crate::drain) fn signed_in(outcome: &SignIn, now: Option<UtcMs>) -> SignInOutcome {
     match outcome {
         SignIn::Done { .. } | SignIn::NotNeeded => SignInOutcome::In,
         SignIn::Refused => SignInOutcome::Refused,

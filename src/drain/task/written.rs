@@ -67,6 +67,7 @@ impl Drain {
     /// written decides, so it starts anew from there.
     pub(super) async fn recover(&mut self, err: &QueueError, stop: &mut Stop) {
         error!(err = err as &dyn std::error::Error, "delivery cannot use the queue");
+        self.askers.give_up("the queue fails; the log says how");
         tokio::select! {
             () = stop.asked() => return,
             () = sleep(QUEUE_REST) => {}
