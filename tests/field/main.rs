@@ -35,6 +35,7 @@ mod ports;
 mod power;
 mod road;
 mod scenarios;
+mod settling;
 mod stop;
 mod taken_out;
 mod unplug;
