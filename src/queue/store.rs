@@ -35,6 +35,8 @@ pub struct Store {
     pub(super) odometer: Microlitres,
     /// Anchors by boot, as they are in the database.
     pub(super) anchors: HashMap<i64, Vec<Anchor>>,
+    /// The span up to which the last turn has looked for jobs to be verified.
+    pub(super) looked_to: i64,
 }
 
 /// The last reading's place in the counts.
@@ -135,6 +137,7 @@ impl Store {
             last_seq: Seq(0),
             odometer: Microlitres::ZERO,
             anchors: HashMap::new(),
+            looked_to: 0,
         };
         store.tag = store.database_tag()?;
         store.boot = store.boot_row(boot)?;

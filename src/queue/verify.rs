@@ -98,11 +98,11 @@ pub(super) fn closed(db: &Connection) -> Result<Vec<Closed>, QueueError> {
 const DOING: &str = "verify a job";
 
 /// A closed span with records at JobCloser, none of which is on its way, and which wasn't
-/// looked at since the last of them went there or was found to lack some. Few rows: of
-/// `span` and `standing` alone.
+/// looked at since the last of them went there or was found to lack some. Of `span`,
+/// `verification` and `standing` alone, between two spans.
 const DUE: &str = "
     SELECT p.event, p.job FROM span p LEFT JOIN verification v ON v.span = p.id
-    WHERE p.closed = 1
+    WHERE p.closed = 1 AND p.id > ?1 AND p.id <= ?2
         AND (SELECT sum(readings) FROM standing s WHERE s.span = p.id AND s.state = 2)
             > CASE WHEN v.missing = 0 THEN v.readings ELSE 0 END
         AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.span = p.id AND (s.state = 1
@@ -110,15 +110,39 @@ const DUE: &str = "
                 AND s.boot IN (SELECT boot FROM anchor)))
     ORDER BY p.id";
 
+/// So many spans are looked at in a turn, twice: the newest, of which one may just have
+/// closed, and those that come next after the last turn's. A season has thousands, and an
+/// append waits for the turn to end.
+const TURN: i64 = 200;
+
 impl Store {
-    /// The first job that is to be verified, but for these.
+    /// A job that is to be verified, but for these. The newest is found at once, an old one
+    /// that is due again in one of the turns that it takes to go through all.
     ///
     /// # Errors
     /// Where the rows can't be read.
-    pub fn unverified(&self, but: &[JobKey]) -> Result<Option<JobKey>, QueueError> {
+    pub fn unverified(&mut self, but: &[JobKey]) -> Result<Option<JobKey>, QueueError> {
+        let newest: i64 = self
+            .db
+            .query_row("SELECT coalesce(max(id), 0) FROM span", [], |r| r.get(0))
+            .doing(DOING)?;
+        let after = if self.looked_to < newest { self.looked_to } else { 0 };
+        let found = self.due(newest - TURN, newest, but)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let found = self.due(after, after + TURN, but)?;
+        if found.is_none() {
+            self.looked_to = after + TURN;
+        }
+        Ok(found)
+    }
+
+    /// The first job that is due among the spans after one, up to another.
+    fn due(&self, after: i64, to: i64, but: &[JobKey]) -> Result<Option<JobKey>, QueueError> {
         let mut statement = self.db.prepare_cached(DUE).doing(DOING)?;
         let rows = statement
-            .query_map([], |r| Ok(JobKey { event: r.get(0)?, job: r.get(1)? }))
+            .query_map([after, to], |r| Ok(JobKey { event: r.get(0)?, job: r.get(1)? }))
             .doing(DOING)?;
         for row in rows {
             let key = row.doing(DOING)?;
@@ -318,6 +342,41 @@ mod tests {
         store.verified(&key, &[], &[], 4, now).unwrap();
         assert_eq!(row(&store), (3, 0, 4));
         assert_eq!(store.unverified(&[]).unwrap(), None, "all there");
+    }
+
+    #[test]
+    fn a_seasons_spans_cost_a_turn_no_more_than_a_days_and_each_of_them_has_its_turn() {
+        let turn = |spans: i64, due: i64| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store =
+                Store::open(&dir.path().join(FILE), &BootId("boot-1".to_owned())).unwrap();
+            store
+                .db
+                .execute_batch(&format!(
+                    "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {spans})
+                     INSERT INTO span (id, event, job, tare_unwrapped, opened_seq, origin, closed)
+                     SELECT n, 'ev', 'job-' || n, 0, 0, 'pick', 1 FROM n;
+                     INSERT INTO standing SELECT id, 2, 0, 0, 0, 5, 100 FROM span;
+                     INSERT INTO verification SELECT id, 0, 5, 100, 0, 0 FROM span WHERE id <> {due};"
+                ))
+                .unwrap();
+            let turns = (1..)
+                .take_while(|_| store.unverified(&[]).unwrap() != Some(key(&format!("job-{due}"))))
+                .count();
+            store.verified(&key(&format!("job-{due}")), &[], &[], 0, None).unwrap();
+            let steps = |store: &mut Store| {
+                let status = rusqlite::StatementStatus::VmStep;
+                store.db.prepare_cached(DUE).unwrap().reset_status(status);
+                assert_eq!(store.unverified(&[]).unwrap(), None);
+                store.db.prepare_cached(DUE).unwrap().get_status(status)
+            };
+            (turns, steps(&mut store))
+        };
+        let (_, few) = turn(2 * TURN, 1);
+        let (turns, many) = turn(10_000, 3 * TURN + 7);
+        assert!(few > 0 && many <= few + few / 10, "{few} steps, then {many}");
+        assert_eq!(turns, 3, "in its turn");
+        assert_eq!(turn(10_000, 9_999).0, 0, "one that has just closed is found at once");
     }
 
     #[test]
