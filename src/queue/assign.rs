@@ -105,6 +105,14 @@ impl Store {
         // One transaction: a power cut leaves the holds with the rejected readings, so that
         // asking again does the same.
         let tx = Self::begin(&mut self.db, doing)?;
+        // What the server said against them goes with their rejection.
+        tx.execute(
+            "UPDATE delivery SET message = NULL WHERE message IS NOT NULL AND seq IN (
+                SELECT seq FROM reading
+                WHERE state = 3 AND seq BETWEEN ?1 AND ?2 AND boot = coalesce(?3, boot))",
+            params![low, high, which.boot],
+        )
+        .doing(doing)?;
         let doubtful = super::discard::take_back(&tx, (low, high), which.boot).doing(doing)?;
         let readings = tx
             .execute(

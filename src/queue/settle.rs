@@ -165,12 +165,73 @@ fn settle_one(tx: &Connection, seq: Seq, outcome: &Outcome) -> Result<(), QueueE
         ))
         .and_then(|mut s| s.execute(params![seq, state, Flag::Carried as u32]))
         .doing(DOING)?;
-    if changed > 0 && (id.is_some() || message.is_some()) {
+    if changed > 0 {
+        // What the server said against a reading holds no longer once that is open or sent; a
+        // row that had nothing said against it isn't written again.
         tx.prepare_cached(
-            "UPDATE delivery SET server_id = coalesce(?2, server_id), message = ?3 WHERE seq = ?1",
+            "UPDATE delivery SET server_id = coalesce(?2, server_id), message = ?3
+             WHERE seq = ?1 AND (message IS NOT ?3 OR ?2 IS NOT NULL)",
         )
         .and_then(|mut s| s.execute(params![seq, id, message]))
         .doing(DOING)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::append::tests::{reading, segment, store, to_job};
+    use super::super::{BatchLimits, Selector, WireSettings};
+    use super::*;
+    use crate::clock::{Anchor, AnchorSource, BootInstant, UtcMs};
+    use crate::config::StandIn;
+    use crate::delivery::Pick;
+    use crate::reading::{Reading, SegmentReason};
+
+    /// Three readings that the server refused, each alone.
+    fn refused() -> Store {
+        let mut store = store();
+        let (utc, source) = (UtcMs(1_809_253_002_000), AnchorSource::Gps);
+        store.add_anchor(Anchor { at: BootInstant(0), utc, err_ms: 0, source }).unwrap();
+        let opens = segment(0, 0, SegmentReason::First);
+        store
+            .append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) })
+            .unwrap();
+        for n in 1..3 {
+            store.append(&reading(1 + 5 * n, 100 * n as u64, 100)).unwrap();
+        }
+        let wire = WireSettings {
+            device_name: "rig-7".to_owned(),
+            zone: jiff::tz::TimeZone::UTC,
+            stand_in: StandIn::default(),
+        };
+        let limits = BatchLimits { records: 10, bytes: 1 << 20 };
+        let oldest = Pick::Oldest { skip: Vec::new(), but: Vec::new() };
+        let batch = store.freeze(&oldest, limits, &wire, BootInstant(0)).unwrap().unwrap();
+        let no = |seq: &Seq| (*seq, Outcome::Rejected("The job is closed".to_owned()));
+        let results: Vec<_> = batch.seqs.iter().map(no).collect();
+        store.settle(&results, &[(batch.attempt, "settled by asking")], None).unwrap();
+        store
+    }
+
+    fn messages(store: &Store) -> Vec<Option<String>> {
+        let mut statement =
+            store.db.prepare("SELECT message FROM delivery WHERE seq = ?1").unwrap();
+        (1..4).map(|seq| statement.query_row([seq], |r| r.get(0)).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_the_server_said_against_a_reading_goes_with_its_rejection() {
+        let mut store = refused();
+        let said = || Some("The job is closed".to_owned());
+        assert_eq!(messages(&store), [said(), said(), said()]);
+        // Held instead, and found at the server after all.
+        let results = [(Seq(1), Outcome::Open), (Seq(2), Outcome::Sent(None))];
+        store.settle(&results, &[], None).unwrap();
+        assert_eq!(messages(&store), [None, None, said()]);
+        // An operator has it tried again.
+        let which = Selector { seq: Some((Seq(3), Seq(3))), ..Selector::default() };
+        assert_eq!(store.retry(&which).unwrap(), 1);
+        assert_eq!(messages(&store), [None, None, None]);
+    }
 }
