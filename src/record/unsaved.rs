@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use crate::clock::{Anchor, BootInstant};
 use crate::reading::Reading;
+use crate::units::Microlitres;
 
 /// Readings that may wait: an hour of one a second, of which each takes some 300 bytes.
 /// When so many do, no more are made (`Recorder::withhold`): their volume goes into the
@@ -25,11 +26,16 @@ pub struct Unsaved {
     anchors: VecDeque<Anchor>,
     /// Only the first one is offered: one of those behind it can't be kept, or itself.
     alone: bool,
+    /// The last one that could never be kept, while none has come after it.
+    estate: Option<Reading>,
 }
 
 impl Unsaved {
     /// A reading that is to be kept.
-    pub fn reading(&mut self, reading: Reading) {
+    pub fn reading(&mut self, mut reading: Reading) {
+        if let Some(gone) = self.estate.take() {
+            inherit(&mut reading, &gone);
+        }
         self.readings.push_back(reading);
     }
 
@@ -89,15 +95,39 @@ impl Unsaved {
             return false;
         }
         self.alone = false;
-        self.readings.pop_front().is_some()
+        let Some(gone) = self.readings.pop_front() else { return false };
+        match (self.readings.front_mut(), self.estate.take()) {
+            (Some(next), _) => inherit(next, &gone),
+            (None, _) => self.estate = Some(gone),
+        }
+        true
+    }
+}
+
+/// What a reading that can't be kept leaves to the next one: its volume, and the segment and
+/// the span that begin with it. Without them the next would count in the segment before, or,
+/// the first of a queue, in none, and nothing after it would ever be kept.
+fn inherit(next: &mut Reading, gone: &Reading) {
+    next.share += gone.share;
+    next.flags = next.flags.union(gone.flags);
+    match &mut next.segment {
+        Some(segment) => segment.carried += gone.share,
+        None => next.segment.clone_from(&gone.segment),
+    }
+    if next.span.is_none() {
+        next.span.clone_from(&gone.span);
+    }
+    // A reading that begins a span has no volume: with any it closes the one before.
+    if let Some(span) = next.span.as_mut().filter(|_| next.share != Microlitres::ZERO) {
+        span.owns_reading = false;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reading::Flags;
-    use crate::units::Microlitres;
+    use crate::reading::{Flags, NewSegment, SegmentReason};
+    use crate::units::KFactor;
 
     fn reading(raw: u64) -> Reading {
         Reading {
@@ -138,6 +168,44 @@ mod tests {
         assert_eq!(offered(&unsaved), [3]);
         unsaved.kept(1, 0);
         assert!(unsaved.is_empty());
+    }
+
+    #[test]
+    fn what_begins_with_a_reading_that_can_never_be_kept_begins_with_the_next() {
+        let segment = |raw_start| NewSegment {
+            raw_start,
+            unwrapped_start: raw_start,
+            k: KFactor::new(126.7).unwrap(),
+            points: String::new(),
+            carried: Microlitres(5),
+            reason: SegmentReason::First,
+        };
+        let opens = |raw, share| Reading {
+            segment: Some(segment(raw)),
+            share: Microlitres(share),
+            ..reading(raw)
+        };
+        for waits in [true, false] {
+            let mut unsaved = Unsaved::default();
+            unsaved.reading(opens(1, 7));
+            if waits {
+                unsaved.reading(reading(2));
+            }
+            assert!(unsaved.one_is_impossible(1));
+            if !waits {
+                unsaved.reading(reading(2));
+            }
+            let next = unsaved.next().1.remove(0);
+            assert_eq!((next.share, next.segment), (Microlitres(7), Some(segment(1))));
+        }
+        // One that opens a segment itself has the volume from before it.
+        let mut unsaved = Unsaved::default();
+        unsaved.reading(opens(1, 7));
+        unsaved.reading(opens(2, 3));
+        assert!(unsaved.one_is_impossible(1));
+        let next = unsaved.next().1.remove(0);
+        let carried = next.segment.map(|segment| segment.carried);
+        assert_eq!((next.share, carried), (Microlitres(10), Some(Microlitres(12))));
     }
 
     #[test]
