@@ -3,7 +3,7 @@
 
 mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use verify::verify_alone;
 
@@ -69,7 +69,9 @@ pub fn test_alone(config: &Config, order: &Order) -> Result<Told, AloneError> {
             place,
             utc_s: now.floor_s(),
         };
-        Trial { client: &client, server: &config.jobcloser, order, setting, now }.run().await
+        let too_often = OnceLock::new();
+        let server = &config.jobcloser;
+        Trial { client: &client, server, order, setting, now, too_often }.run().await
     });
     if let Some(learnt) = &told.learnt
         && let Err(err) = store.set_learnt(learnt)

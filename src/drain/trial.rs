@@ -7,6 +7,8 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -16,7 +18,7 @@ use crate::cause::chain;
 use crate::clock::UtcMs;
 use crate::config::JobCloser;
 use crate::jobcloser::client::{Ask, Client, SignIn};
-use crate::jobcloser::verdict::{Refusal, Verdict, verdict};
+use crate::jobcloser::verdict::{Answer, Exchange, Refusal, Verdict, verdict};
 use crate::jobcloser::wire;
 use crate::learnt::{Ended, Learnt, Nulls, Order, Told};
 
@@ -30,6 +32,8 @@ pub(super) struct Trial<'a> {
     pub order: &'a Order,
     pub setting: Setting,
     pub now: UtcMs,
+    /// The server has answered 429, with how long it wants to be left alone.
+    pub too_often: OnceLock<Option<Duration>>,
 }
 
 /// How one sending ended.
@@ -118,6 +122,7 @@ impl Trial<'_> {
         info!(note = canary.note(), job = self.order.job, "test record goes out");
         let body = wire::body(&[canary.bytes()], &self.server.body_wrapper);
         let exchange = self.client.create_batch(body).await;
+        self.heed(&exchange);
         let verdict = verdict(&exchange, Some(self.now));
         let (ids, accepted, refusal) = match verdict {
             Verdict::NotSent => {
@@ -220,7 +225,9 @@ impl Trial<'_> {
     /// that has ended may be given an empty one.
     async fn delete(&self, canary: &Canary, before: &[Row], id: Option<&str>) -> (bool, String) {
         let Some(id) = id else { return (false, "the list has no id for it".to_owned()) };
-        let said = canary::result(&self.client.ask(Ask::Delete { id }).await);
+        let deleted = self.client.ask(Ask::Delete { id }).await;
+        self.heed(&deleted);
+        let said = canary::result(&deleted);
         match (self.held(Some(&self.order.event)).await, said) {
             (_, Err(why)) => (false, why),
             (Ok(rows), Ok(_)) if canary.find(&rows, before).is_some() => {
@@ -236,7 +243,16 @@ impl Trial<'_> {
 
     /// What is stored for the job: the one place that reads a list here.
     async fn held(&self, event: Option<&str>) -> Result<Vec<Row>, String> {
-        canary::rows(&self.client.ask(Ask::Held { job: &self.order.job, event }).await)
+        let held = self.client.ask(Ask::Held { job: &self.order.job, event }).await;
+        self.heed(&held);
+        canary::rows(&held)
+    }
+
+    fn heed(&self, exchange: &Exchange) {
+        if let Exchange::Answered(Answer { status: 429, retry_after, .. }) = exchange {
+            // The first is told; what follows it only cleans up.
+            let _ = self.too_often.set(retry_after.and_then(|after| after.wait(Some(self.now))));
+        }
     }
 }
 

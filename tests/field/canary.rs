@@ -6,7 +6,7 @@ use std::process::Output;
 
 use hil_sim::agent::{EVENT_ID, JOB_ID};
 use hil_sim::bench::{Bench, BenchOptions};
-use hil_sim::jobcloser::{Behaviour, Fault, ResultShape, Times};
+use hil_sim::jobcloser::{Behaviour, Fault, ResultShape, Target, Times};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -196,6 +196,29 @@ async fn an_answer_that_is_lost_is_asked_about_and_never_sent_again() {
         assert_eq!(said["left"], true);
     }
     assert_eq!(asked(&bench, "createbatch").len(), 3, "one for each order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_asked_too_often_is_left_alone_by_the_delivery_too() {
+    let mut bench = Bench::start(options()).await.unwrap();
+    bench.wait_until_ready(SOON).await.unwrap();
+    until_live(&bench, "the time", |s| s["clock"]["time"].is_string()).await;
+    let too_often = Fault::Status { code: 429, retry_after: Some("15".to_owned()) };
+    bench.server().fault_at(Target::GetAll, too_often, Times::Next(1));
+    let output = tried(&bench, &AT);
+    assert_eq!((output.status.code(), &told(&output)["ended"]), (Some(69), &json!("not_sent")));
+    let asked_at = asked(&bench, "getall")[0].at_ms;
+    let again = told(&tried(&bench, &AT))["said"].as_str().unwrap().to_owned();
+    assert!(again.contains("asks to wait"), "{again}");
+    bench.spray(4.0);
+    let before = bench.records().len();
+    bench.wait_for_records(before + 1, SOON).await.unwrap();
+    // One may have been on its way.
+    let batches = asked(&bench, "createbatch").into_iter().map(|r| r.at_ms - asked_at);
+    let after: Vec<i64> = batches.filter(|waited| *waited > 500).collect();
+    assert!(after.iter().all(|waited| *waited >= 15_000), "sent after {after:?} ms");
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

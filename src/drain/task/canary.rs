@@ -1,6 +1,7 @@
 //! A test record in the running delivery's turn: between two batches, with its client,
 //! its clock and its session.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -73,14 +74,17 @@ impl Drain {
             place,
             utc_s: now.floor_s(),
         };
+        let too_often = OnceLock::new();
+        let trial = Trial { client, server: &config.jobcloser, order, setting, now, too_often };
         let told = match not_signed_in(&signed_in) {
             Some(why) => Some(not_sent(why)),
-            None => {
-                let trial = Trial { client, server: &config.jobcloser, order, setting, now };
-                self.unless_stopped(trial.run(), stop).await
-            }
+            None => self.unless_stopped(trial.run(), stop).await,
         };
+        let rests = trial.too_often.get().copied();
         self.machine.signed_in(connect::signed_in(&signed_in, Some(now)), Instant::now());
+        if let Some(asked) = rests {
+            self.machine.too_often(asked, Instant::now());
+        }
         told.unwrap_or_else(|| {
             warn!(job = order.job, "stopped in the middle of a test record");
             let mut told = not_sent(
