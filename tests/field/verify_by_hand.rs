@@ -149,3 +149,34 @@ async fn without_a_connection_or_a_session_it_says_so_and_nothing_is_verified(
     let none = command(&bench, &["records", "verify", "--job", "none"]).await;
     assert_eq!(none.status.code(), Some(65));
 }
+
+#[rstest]
+#[case::it_is_asked_once_more("verify_before_asking:2")]
+#[case::what_it_said_is_not_yet_committed("verify_before_commit:1")]
+#[case::it_is_committed_and_nobody_is_told("verify_after_commit:1")]
+#[tokio::test]
+async fn a_power_cut_while_an_operator_waits_sends_nothing_twice(#[case] place: &str) {
+    if cfg!(not(feature = "testhooks")) {
+        eprintln!("skipped: a power cut while an operator waits (needs --features testhooks)");
+        return;
+    }
+    let mut bench = sprayed(None).await;
+    let records = bench.records();
+    for record in &records[records.len() - 2..] {
+        assert!(bench.server().lose(&record.id));
+    }
+    bench.stop_agent().await.unwrap();
+    bench.agent_mut().set_env("SPRAYLOG_FAILPOINT", place);
+    bench.start_agent().unwrap();
+    bench.wait_until_ready(SOON).await.unwrap();
+    let again = ["records", "verify", "--resend", "--yes"];
+    assert_eq!(command(&bench, &again).await.status.code(), Some(69), "the daemon broke off");
+    assert!(!bench.wait_for_agents_end(SOON).await.unwrap().success());
+
+    bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    bench.start_agent().unwrap();
+    bench.wait_until_ready(SOON).await.unwrap();
+    command(&bench, &again).await;
+    bench.wait_for_records(records.len(), SOON).await.unwrap();
+    all_delivered(bench).await;
+}
