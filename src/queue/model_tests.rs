@@ -6,6 +6,7 @@ mod op;
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use super::append::tests::{assignment, reading};
 use super::{BatchLimits, Filter, QueueError, Selector, Store, View, WireSettings};
+use crate::clock::resolve::resolve;
 use crate::clock::{Anchor, AnchorSource, BootId, BootInstant, UtcMs};
 use crate::config::StandIn;
 use crate::delivery::{JobKey, Outcome, Pick};
@@ -92,6 +94,7 @@ impl Rig {
         match op {
             Op::Append(append) => self.append(append),
             Op::Run(readings) => (0..*readings).for_each(|_| self.append(&Append::follows())),
+            Op::Deliver { over, long_ago } => self.deliver(*over, *long_ago),
             Op::Unrecordable { job } => self.unrecordable(*job),
             Op::Anchor { ago, skew, overlaps, system } => {
                 self.anchor(*ago, *skew, *overlaps, *system);
@@ -112,7 +115,7 @@ impl Rig {
             }
             Op::Settle { results, refuse } => {
                 let frozen: Vec<Seq> =
-                    self.model.rows.iter().filter(|r| r.frozen.is_some()).map(|r| r.seq).collect();
+                    self.model.kept().filter(|r| r.frozen.is_some()).map(|r| r.seq).collect();
                 let results = if frozen.is_empty() { &[] } else { results.as_slice() };
                 let of = |n: &u8| frozen[usize::from(*n) % frozen.len()];
                 let results: Vec<_> = results.iter().map(|(n, became)| (of(n), *became)).collect();
@@ -135,6 +138,7 @@ impl Rig {
                 assert_eq!(freed, self.model.retry(&named));
             }
             Op::TakeOut { which, discard } => self.take_out(which, *discard),
+            Op::Prune { before, more_s, after } => self.prune(*before, *more_s, *after),
             Op::Checkpoint => checkpoint(self.store()),
             Op::Reopen { reboot } => {
                 let path = self.store().path().to_owned();
@@ -210,6 +214,21 @@ impl Rig {
                 owns_reading,
             }),
             ..shape
+        }
+    }
+
+    fn deliver(&mut self, over: bool, long_ago: Option<u8>) {
+        self.anchor(0, 0, false, false);
+        if over {
+            self.append(&Append { span: Some((3, false)), ..Append::follows() });
+        }
+        for _ in 0..4 {
+            self.freeze(&Pick::Oldest { skip: Vec::new(), but: Vec::new() }, 100, false);
+        }
+        self.happens(&Op::SettleAll(Became::Sent { id: true }));
+        if let Some(before) = long_ago {
+            self.append(&Append::follows());
+            self.prune(before, 20, None);
         }
     }
 
@@ -297,6 +316,24 @@ impl Rig {
         assert_eq!((taken.readings, taken.left), self.model.take_out(&named, to, reason));
     }
 
+    fn prune(&mut self, before: u8, more_s: i64, after: Option<u8>) {
+        let boot = self.model.boot();
+        let of_boot = self.model.rows.last().filter(|last| last.boot == boot);
+        let now = of_boot.map_or(BootInstant(2_000), |last| last.reading.at);
+        let after = after.and_then(|n| self.seqs(&[n]).first().copied()).unwrap_or(Seq(0));
+        let old = self.seqs(&[before]).first().copied();
+        let second = old.and_then(|seq| Some(self.model.row(seq).frozen.as_ref()?.second));
+        let utc = resolve(&self.model.boots[boot], now).map(UtcMs::floor_s);
+        let ago = utc.zip(second).map_or(0, |(utc, second)| (utc - second - more_s).max(0));
+        let retention = Duration::from_secs(ago as u64);
+        let pruned = self.store().prune(after, now, retention).unwrap();
+        let expected = match utc {
+            Some(utc) => self.model.prune(after, utc - ago),
+            None => (0, None),
+        };
+        assert_eq!((pruned.rows, pruned.next), expected);
+    }
+
     /// The same selection in the words of both.
     fn named(&self, which: &Which, times: Option<(u8, u8)>) -> (Named, Selector) {
         let seq = which.seq.and_then(|(one, other)| {
@@ -353,9 +390,12 @@ impl Rig {
         assert!(balance.balanced());
         let every = Filter { limit: usize::MAX, ..Filter::default() };
         let listed = self.view.list(&every).unwrap();
-        assert_eq!(listed.len(), self.model.rows.len());
-        let mut spans = std::collections::HashSet::new();
-        for (row, listed) in self.model.rows.iter().zip(&listed) {
+        assert_eq!(listed.len(), self.model.kept().count());
+        let first = |row: &model::Row| {
+            row.span.is_some()
+                && !self.model.rows.iter().any(|r| r.seq < row.seq && r.span == row.span)
+        };
+        for (row, listed) in self.model.kept().zip(&listed) {
             let seen = (listed.seq, listed.state, listed.held_for.clone());
             assert_eq!(seen, (row.seq, row.state, self.model.holds(row)));
             assert_eq!(listed.boot, row.boot as i64 + 1);
@@ -366,8 +406,7 @@ impl Rig {
             }
             let frozen = row.frozen.as_ref().map(|frozen| UtcMs(frozen.second * 1000));
             assert_eq!(listed.utc, frozen.or(self.model.time(row)));
-            let tare = row.span.is_some_and(|span| spans.insert(span));
-            assert_eq!(listed.flags.has(Flag::Tare), tare, "the first of its span");
+            assert_eq!(listed.flags.has(Flag::Tare), first(row), "the first of its span");
             assert_eq!(listed.flags.has(Flag::AssignedLater), row.assigned_later);
         }
         let model = &self.model;
@@ -390,7 +429,7 @@ impl Rig {
         let sql = "SELECT seq, attempt, utc_s, wire, server_id, message FROM delivery ORDER BY seq";
         let mut statement = store.db.prepare_cached(sql).unwrap();
         let mut rows = statement.query([]).unwrap();
-        for row in self.model.rows.iter().filter(|row| row.frozen.is_some()) {
+        for row in self.model.kept().filter(|row| row.frozen.is_some()) {
             let frozen = row.frozen.as_ref().unwrap();
             let found = rows.next().unwrap().unwrap();
             let numbers: [i64; 3] = [0, 1, 2].map(|column| found.get(column).unwrap());
@@ -413,8 +452,7 @@ impl Rig {
             };
             let mut found: Vec<(i64, Seq)> = self
                 .model
-                .rows
-                .iter()
+                .kept()
                 .filter(of)
                 .map(|row| (row.frozen.as_ref().unwrap().attempt, row.seq))
                 .collect();

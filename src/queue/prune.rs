@@ -3,8 +3,9 @@
 //! the balance hold. Knows no configuration and no hour of the day.
 //!
 //! Never the last reading, which is where the counters go on; nothing of an open span or
-//! at which one opened; nothing that isn't settled for good; and of a job that still has
-//! something to send, nothing that proves a list of the server whole (RULES.md, 23).
+//! at which one opened; nothing right before a reading without a job, whose volume counts
+//! from there; nothing that isn't settled for good; and of a job that still has something to
+//! send, nothing that proves a list of the server whole (RULES.md, 23).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -148,7 +149,7 @@ impl Store {
                 Spare::Everything => true,
                 Spare::AllBut(proof) => !proof.contains(&row.seq),
             };
-            if goes && !opens_a_span(&self.db, row.seq)? {
+            if goes && !is_a_beginning(&self.db, row.seq)? {
                 going.push(row);
             }
         }
@@ -222,11 +223,15 @@ impl Store {
     }
 }
 
-/// Whether an open span began at this reading, which may belong to the one before.
-fn opens_a_span(db: &Connection, seq: Seq) -> Result<bool, QueueError> {
-    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM span WHERE closed = 0 AND opened_seq = ?1)")
-        .and_then(|mut s| s.query_row([seq], |r| r.get(0)))
-        .doing(DOING)
+/// Whether something counts from this reading: an open span that began at it, which may
+/// belong to the one before, or the next reading, once it is given a job.
+fn is_a_beginning(db: &Connection, seq: Seq) -> Result<bool, QueueError> {
+    db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM span WHERE closed = 0 AND opened_seq = ?1)
+             OR EXISTS (SELECT 1 FROM reading WHERE seq = ?1 + 1 AND span IS NULL)",
+    )
+    .and_then(|mut s| s.query_row([seq], |r| r.get(0)))
+    .doing(DOING)
 }
 
 #[cfg(test)]

@@ -14,6 +14,11 @@ use crate::units::Microlitres;
 /// the next batch goes on.
 const LOOKED_AT: usize = 100;
 
+/// Delivered rows that are looked at in one go of pruning.
+const PRUNED_TOGETHER: usize = 100;
+/// Readings sent last that prove a list of the server whole.
+const PROOF: usize = 20;
+
 /// A reading as the rules see it.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -32,6 +37,8 @@ pub struct Row {
     pub server_id: Option<String>,
     /// What it was when an operator took it out, and why.
     pub ruling: Option<(State, String)>,
+    /// It was delivered long ago: no more than its share is left.
+    pub pruned: bool,
 }
 
 /// What never changes again, but for the attempt.
@@ -50,6 +57,8 @@ pub struct Model {
     pub spans: Vec<String>,
     /// The open span and its total.
     pub open: Option<(usize, Microlitres)>,
+    /// The reading at which it opened.
+    pub opened_at: Option<Seq>,
     /// Anchors by boot; the last boot is the running one.
     pub boots: Vec<Vec<Anchor>>,
     /// Jobs on hold; `None` is everything.
@@ -73,6 +82,11 @@ impl Model {
 
     pub fn time(&self, row: &Row) -> Option<UtcMs> {
         resolve(&self.boots[row.boot], row.reading.at)
+    }
+
+    /// The readings that are still there.
+    pub fn kept(&self) -> impl DoubleEndedIterator<Item = &Row> {
+        self.rows.iter().filter(|row| !row.pruned)
     }
 
     pub fn row(&self, seq: Seq) -> &Row {
@@ -162,12 +176,14 @@ impl Model {
             message: None,
             server_id: None,
             ruling: None,
+            pruned: false,
         });
         seq
     }
 
     fn change(&mut self, reading: &Reading) {
         let next = reading.span.as_ref().and_then(|new| new.assignment.as_ref());
+        self.opened_at = next.map(|_| Seq(self.rows.len() as i64 + 1));
         self.open = next.map(|assignment| {
             self.spans.push(assignment.job.clone());
             (self.spans.len() - 1, Microlitres::ZERO)
@@ -257,7 +273,7 @@ impl Model {
         let of_meter: BTreeMap<Seq, i64> = self
             .rows
             .iter()
-            .filter(|r| r.reading.serial == row.reading.serial)
+            .filter(|r| r.reading.serial == row.reading.serial && !r.pruned)
             .filter_map(|r| Some((r.seq, r.frozen.as_ref()?.second)))
             .collect();
         let resolved = self.time(row)?.floor_s();
@@ -299,7 +315,8 @@ impl Model {
                 && which.boot.is_none_or(|boot| row.boot == boot)
                 && which.seq.is_none_or(|(low, high)| (low..=high).contains(&row.seq))
         };
-        (0..self.rows.len()).filter(|n| covers(&self.rows[*n])).collect()
+        let there = |n: &usize| !self.rows[*n].pruned && covers(&self.rows[*n]);
+        (0..self.rows.len()).filter(there).collect()
     }
 
     /// Every unbroken run of readings becomes a span of its own.
@@ -362,5 +379,50 @@ impl Model {
             }
         }
         (out, left)
+    }
+
+    /// Rule 5: of the next hundred that were ever frozen, up to the first that isn't long
+    /// ago, those that are settled for good and that nothing needs. How many, and how far
+    /// it came.
+    pub fn prune(&mut self, after: Seq, before_s: i64) -> (i64, Option<Seq>) {
+        let last = self.rows.len() as i64;
+        let (mut seen, mut going) = (None, Vec::new());
+        for row in self.kept().filter(|row| row.seq > after && row.seq.0 < last) {
+            let Some(frozen) = &row.frozen else { continue };
+            if frozen.second >= before_s || going.len() == PRUNED_TOGETHER {
+                break;
+            }
+            seen = Some(row.seq);
+            going.push((row.seq, self.may_go(row)));
+        }
+        going.retain(|(_, goes)| *goes);
+        for (seq, _) in &going {
+            self.rows[seq.0 as usize - 1].pruned = true;
+        }
+        (going.len() as i64, seen)
+    }
+
+    fn may_go(&self, row: &Row) -> bool {
+        let Some(span) = row.span.filter(|_| matches!(row.state, State::Sent | State::Deleted))
+        else {
+            return false;
+        };
+        let open = self.open.map(|(open, _)| open);
+        let job = &self.spans[span];
+        let done = |row: &Row| matches!(row.state, State::Sent | State::Discarded | State::Deleted);
+        let unsettled = open.is_some_and(|open| &self.spans[open] == job)
+            || self.kept().any(|row| self.job(row) == Some(job) && !done(row));
+        let mut sent: Vec<(i64, Seq)> = self
+            .kept()
+            .filter(|row| row.span == Some(span) && row.state == State::Sent)
+            .map(|row| (row.frozen.as_ref().unwrap().attempt, row.seq))
+            .collect();
+        sent.sort_unstable();
+        let proves = sent.iter().rev().take(PROOF).any(|(_, seq)| *seq == row.seq);
+        let opens = open.is_some() && self.opened_at == Some(row.seq);
+        let next_counts_from_it =
+            self.rows.get(row.seq.0 as usize).is_some_and(|next| next.span.is_none());
+        let needed = open == Some(span) || opens || next_counts_from_it;
+        !(needed || unsettled && proves)
     }
 }

@@ -11,6 +11,12 @@ pub enum Op {
     Append(Append),
     /// A run of readings of the open span, five seconds apart.
     Run(u8),
+    /// A good day: the time is known, what is ready is sent, and all of it arrives; perhaps
+    /// the job is over; and perhaps what came before a reading is long ago then.
+    Deliver {
+        over: bool,
+        long_ago: Option<u8>,
+    },
     /// A reading that no row can hold.
     Unrecordable {
         job: u8,
@@ -50,6 +56,13 @@ pub enum Op {
     TakeOut {
         which: Which,
         discard: bool,
+    },
+    /// What was delivered before this reading's second, and a little more, is long ago; of
+    /// that, what comes after another's number.
+    Prune {
+        before: u8,
+        more_s: i64,
+        after: Option<u8>,
     },
     /// Everything in the log goes into the database.
     Checkpoint,
@@ -103,6 +116,8 @@ pub fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         20 => change(),
         1 => (100u8..140).prop_map(Op::Run),
+        2 => (any::<bool>(), any::<Option<u8>>())
+            .prop_map(|(over, long_ago)| Op::Deliver { over, long_ago }),
         1 => (0u8..4).prop_map(|job| Op::Unrecordable { job }),
         1 => Just(Op::Checkpoint),
         1 => any::<bool>().prop_map(|reboot| Op::Reopen { reboot }),
@@ -126,6 +141,7 @@ fn change() -> impl Strategy<Value = Op> {
     let results = prop::collection::vec((any::<u8>(), became()), 1..6);
     let settle = (results, prop::option::weighted(0.15, 0u8..4));
     let times = prop::option::weighted(0.3, any::<(u8, u8)>());
+    let prune = (any::<u8>(), 0i64..30, prop::option::weighted(0.2, any::<u8>()));
     prop_oneof![
         10 => append().prop_map(Op::Append),
         2 => anchor.prop_map(|(ago, skew, overlaps, system)| Op::Anchor {
@@ -142,6 +158,7 @@ fn change() -> impl Strategy<Value = Op> {
         }),
         1 => which().prop_map(Op::Retry),
         2 => (which(), any::<bool>()).prop_map(|(which, discard)| Op::TakeOut { which, discard }),
+        2 => prune.prop_map(|(before, more_s, after)| Op::Prune { before, more_s, after }),
     ]
 }
 

@@ -131,6 +131,28 @@ fn nothing_that_is_not_delivered_ever_goes() {
 }
 
 #[test]
+fn the_reading_before_one_without_a_job_stays_so_that_its_volume_is_no_more_than_its_own() {
+    let mut store = store();
+    anchor(&mut store);
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
+    store.append(&reading(5, 100, 100)).unwrap();
+    let over = NewSpan { assignment: None, origin: Origin::Pick, owns_reading: false };
+    store.append(&Reading { span: Some(over), ..reading(10, 200, 100) }).unwrap();
+    store.append(&reading(15, 300, 100)).unwrap();
+    store.append(&reading(20, 400, 100)).unwrap();
+    deliver(&mut store, 50, &Outcome::Sent(None));
+    assert_eq!(pass(&mut store, 5 * YEAR_MS), 2);
+    assert_eq!(seqs(&store), [3, 4, 5]);
+
+    let late = super::super::append::tests::assignment("late");
+    let which = super::super::Selector { seq: Some((Seq(4), Seq(4))), ..Default::default() };
+    assert_eq!(store.assign(&which, &late).unwrap().readings, 1);
+    let zero = "SELECT zero FROM stretch ORDER BY span DESC LIMIT 1";
+    assert_eq!(count(&store, zero), 200);
+}
+
+#[test]
 fn a_job_that_has_something_to_send_keeps_what_proves_a_list_whole() {
     let mut store = years_ago(60);
     // One of job a was made ready again.
