@@ -12,7 +12,7 @@ use super::record::Delivered;
 use super::themselves::{begins_anew, numbers};
 use super::verdict::{BalanceSheet, Kind, Verdict};
 use super::{Evidence, Rules};
-use crate::truth::{Period, Trouble, Truth};
+use crate::truth::{Emitted, Period, Trouble, Truth};
 
 /// The agent's gallons may be told in thousandths.
 const ROUNDING_GAL: f64 = 0.002;
@@ -20,6 +20,12 @@ const ROUNDING_GAL: f64 = 0.002;
 /// A restart of the meter this close to the agent's death may take an unrecorded reading
 /// with it.
 const DEATH_WITHIN_MS: i64 = 10_000;
+
+/// A disk that takes writes again has taken what waited, this soon.
+const WRITTEN_WITHIN_MS: i64 = 3_000;
+
+/// A rollover this close to a cable that is out may lie between the lines that tell of it.
+const UNPLUGGED_WITHIN_MS: i64 = 3_000;
 
 /// Judges the sums; `doubles` are records beyond the first of a reading.
 pub(super) fn judge(
@@ -153,7 +159,7 @@ fn tolerance(truth: &Truth, rules: &Rules) -> f64 {
     let restarts = truth.restarts.iter().filter(|at| near_death(truth, **at));
     let unsaved = |at: i64| interval + kept_waiting_ms(truth, at) as f64 / 60_000.0 * greatest;
     let deaths: f64 = restarts.map(|at| unsaved(*at)).sum();
-    let rollovers = rollovers_unheard(truth);
+    let rollovers = rollovers_unheard(truth).into_iter();
     let deaf: f64 = rollovers.map(|(at, counts)| unsaved(at) + counts as f64 / truth.k).sum();
     let intervals = u32::from(ends) + u32::from(begins);
     let seeps = |gpm: f64| gpm > 0.0 && gpm < rules.low_flow_gpm;
@@ -184,26 +190,34 @@ fn kept_waiting_ms(truth: &Truth, at: i64) -> i64 {
 
 /// Whether a trouble lasts at an instant, or has ended just before.
 fn covers(period: &Period, at: i64) -> bool {
-    period.from_ms <= at && period.to_ms.is_none_or(|to| at <= to + DEATH_WITHIN_MS)
+    period.from_ms <= at && period.to_ms.is_none_or(|to| at <= to + WRITTEN_WITHIN_MS)
 }
 
 /// When the count passed its modulus while nobody listened or about then, and the counts
 /// from the last line before it that was heard.
-fn rollovers_unheard(truth: &Truth) -> impl Iterator<Item = (i64, u64)> {
-    let pairs = truth.lines.iter().zip(truth.lines.iter().skip(1));
-    pairs.enumerate().filter_map(|(index, (before, line))| {
-        let rolls = line.segment == before.segment && line.raw < before.raw && line.honest;
-        let deaf = |period: &Period| {
-            matches!(period.trouble, Trouble::AgentDown | Trouble::MeterUnplugged)
-                && period.from_ms <= line.at_ms + DEATH_WITHIN_MS
-                && period.to_ms.is_none_or(|to| line.at_ms <= to + DEATH_WITHIN_MS)
-        };
-        if !rolls || !truth.periods.iter().any(deaf) {
-            return None;
+fn rollovers_unheard(truth: &Truth) -> Vec<(i64, u64)> {
+    let mut found = Vec::new();
+    let (mut before, mut heard): (Option<&Emitted>, Option<&Emitted>) = (None, None);
+    for line in truth.lines.iter().filter(|line| line.honest) {
+        let passed = |line: &Emitted| line.unwrapped.saturating_sub(line.raw);
+        let rolls = before
+            .is_some_and(|before| before.segment == line.segment && passed(before) < passed(line));
+        if rolls && (near_death(truth, line.at_ms) || unplugged(truth, line.at_ms)) {
+            let unheard = |heard: &Emitted| passed(line).saturating_sub(heard.unwrapped);
+            let same = heard.filter(|heard| heard.segment == line.segment);
+            found.push((line.at_ms, same.map_or(0, unheard)));
         }
-        let mut earlier = truth.lines.iter().take(index + 1).rev();
-        let heard = earlier.find(|line| line.heard && line.honest);
-        let wraps_at = line.unwrapped.saturating_sub(line.raw);
-        Some((line.at_ms, heard.map_or(0, |heard| wraps_at.saturating_sub(heard.unwrapped))))
+        before = Some(line);
+        heard = if line.heard { before } else { heard };
+    }
+    found
+}
+
+/// Whether the meter's cable was out about an instant.
+fn unplugged(truth: &Truth, at: i64) -> bool {
+    truth.periods.iter().any(|period| {
+        period.trouble == Trouble::MeterUnplugged
+            && period.from_ms <= at + UNPLUGGED_WITHIN_MS
+            && period.to_ms.is_none_or(|to| at <= to + UNPLUGGED_WITHIN_MS)
     })
 }

@@ -37,7 +37,7 @@ const USE: [&str; 6] = [
 /// What may be in a configuration: nothing of it changes what a reading is.
 const VARIANTS: [&str; 3] = [
     "",
-    "[jobcloser]\nbatch_records = 7\n[retry]\nmax = \"700ms\"\n[gps]\nmax_hdop = 4.0",
+    "[jobcloser]\nbatch_records = 7\n[retry]\nmax = \"3s\"\n[gps]\nmax_hdop = 4.0",
     "[log]\nlevel = \"debug\"\n[jobcloser]\nbatch_records = 3\n[queue]\nmin_free = \"1 MiB\"",
 ];
 
