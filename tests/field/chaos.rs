@@ -141,6 +141,8 @@ fn missing(said: &serde_json::Value, few_records: bool) -> Option<&'static str> 
 }
 
 async fn judged(mut weather: Weather, seed: u64) {
+    // A person has corrected the file, if it was wrong, and tries again what was refused.
+    weather.throw(plan::Throw::Reload(1)).await;
     weather.throw(plan::Throw::Retry).await;
     weather.bench.stop_spraying();
     let verdict = weather.bench.settle_and_judge(DRAINED_WITHIN).await;
