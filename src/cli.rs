@@ -55,7 +55,7 @@ enum Command {
     Config(ConfigFile),
     /// What the daemon is doing and what the queue holds
     Status(status::StatusArgs),
-    /// What the server does with what it is sent, by a test record
+    /// What gpsd tells, and what the server does with what it is sent, by a test record
     Doctor(doctor::DoctorArgs),
     /// The meter's bytes
     #[command(subcommand)]

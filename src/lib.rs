@@ -15,7 +15,7 @@
 //! | --- | --- | --- |
 //! | words | [`units`], [`reading`], [`clock`]'s types, [`config`] | each other |
 //! | pure | decoders ([`meter`], [`gps`]), record rules, assignment, retry policy, verdicts, time resolution | words |
-//! | edges | [`port`], [`queue`], [`jobcloser`], clock source | words, pure |
+//! | edges | [`port`], [`gps::gpsd::client`], [`queue`], [`jobcloser`], clock source | words, pure |
 //! | flows | [`record`], [`drain`], [`status`], [`control`], [`upkeep`] | words, pure, edges |
 //! | agent | [`agent`], [`systemd`] | all of the above |
 //! | outside | [`cli`] | config, queue (read-only), control client, jobcloser |

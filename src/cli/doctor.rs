@@ -1,5 +1,8 @@
-//! `spraylog doctor --canary`: sends one test record, and says what the server made of it.
-//! Asks the daemon, or does it alone where that is down. Other checks come later.
+//! `spraylog doctor`: looks at gpsd, where that is the source. With `--canary` it sends one
+//! test record, and says what the server made of it: asks the daemon, or does it alone where
+//! that is down. Other checks come later.
+
+mod gpsd;
 
 use std::io::{BufRead, IsTerminal, Write, stdin};
 
@@ -8,12 +11,13 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::{ConfigFile, print_json};
-use crate::config::{Config, valid};
+use crate::config::{Config, GpsSource, valid};
 use crate::control::Command;
 use crate::control::client::{ClientError, ask};
 use crate::drain::alone::test_alone;
 use crate::learnt::{Came, Ended, Field, Order, Told};
 use crate::reading::Place;
+use gpsd::Grade;
 
 /// Arguments of `spraylog doctor`.
 #[derive(Debug, Args)]
@@ -21,16 +25,16 @@ pub struct DoctorArgs {
     #[command(flatten)]
     file: ConfigFile,
     /// Send one test record to JobCloser, read it back, delete it
-    #[arg(long, required = true, requires_all = ["event", "job"])]
+    #[arg(long, requires_all = ["event", "job"])]
     canary: bool,
     /// Event id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "canary")]
     event: Option<String>,
     /// Job id: one with few records, best one made for this
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "canary")]
     job: Option<String>,
     /// Where, in degrees; without it where the receiver has a fix now
-    #[arg(long, value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true)]
+    #[arg(long, requires = "canary", value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true)]
     at: Option<Place>,
     /// Don't ask first
     #[arg(long)]
@@ -46,6 +50,9 @@ pub struct DoctorArgs {
 /// Where neither the daemon nor the queue can be reached, or the operator says no.
 pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let config = args.file.load()?.config;
+    if !args.canary {
+        return look(&config, args.json, out);
+    }
     let order = Order {
         event: args.event.clone().unwrap_or_default(),
         job: args.job.clone().unwrap_or_default(),
@@ -71,6 +78,34 @@ pub fn run(args: &DoctorArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         (Ended::ReadBack, false) => Exit::OK,
         _ => Exit::UNAVAILABLE,
     })
+}
+
+/// What can be looked at without a record.
+fn look(config: &Config, json: bool, out: &mut impl Write) -> Result<Exit, Failure> {
+    let gps = &config.gps;
+    if gps.source != GpsSource::Gpsd {
+        return Err(Failure::say(
+            Exit::USAGE,
+            "this version's doctor looks at gpsd, where gps.source is \"gpsd\", and at JobCloser \
+             with --canary; `spraylog status` shows the ports",
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|err| Failure::new(Exit::IO, err))?;
+    let found = runtime.block_on(gpsd::check(&gps.gpsd, gps.max_hdop));
+    // A name that is still being looked up isn't waited for.
+    runtime.shutdown_background();
+    if json {
+        print_json(out, &json!([found]))?;
+    } else {
+        let grade = match found.grade {
+            Grade::Pass => "pass",
+            Grade::Warn => "warn",
+            Grade::Fail => "FAIL",
+        };
+        writeln!(out, "{grade}  {}", found.said).map_err(Failure::output)?;
+    }
+    Ok(if found.grade == Grade::Fail { Exit::UNAVAILABLE } else { Exit::OK })
 }
 
 /// A record appears at JobCloser, if only for a moment: somebody must want that.

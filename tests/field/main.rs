@@ -28,6 +28,7 @@ mod doors;
 mod failing_disk;
 mod files;
 mod gps;
+mod gpsd;
 mod jobs;
 mod load;
 mod look;

@@ -128,7 +128,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("cli", Outside(CLI)),
     ("cli::check", Outside(CLI)),
     ("cli::config", Outside(CLI)),
-    ("cli::doctor", Outside(CLI)),
+    ("cli::doctor::*", Outside(CLI)),
     ("cli::exit", Outside(CLI)),
     ("cli::gps", Outside(CLI)),
     ("cli::job", Outside(CLI)),
@@ -150,7 +150,7 @@ const RECORD: &[&str] = &["port", "gps::gpsd::client", "queue::*", "clock::sourc
 const STATUS: &[&str] =
     &["queue", "queue::view", "queue::balance", "queue::checked", "clock::source"];
 
-/// The rooms of the command line itself; the configuration's files and a profile's; the
+/// The rooms of the command line itself; the configuration's files and a profile's; gpsd; the
 /// queue but for what writes in it; the client of the control socket; the one test record
 /// that delivery sends for a command while no daemon runs; JobCloser; and
 /// `status`, whose text and JSON are shown without a daemon too.
@@ -158,7 +158,7 @@ const CLI: &[&str] = &[
     "cli",
     "cli::check",
     "cli::config",
-    "cli::doctor",
+    "cli::doctor::*",
     "cli::exit",
     "cli::gps",
     "cli::job",
@@ -170,6 +170,7 @@ const CLI: &[&str] = &[
     "config::credentials",
     "config::last_good",
     "config::load",
+    "gps::gpsd::client",
     "meter::load",
     "queue",
     "queue::file",

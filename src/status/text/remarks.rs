@@ -19,41 +19,6 @@ pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Resu
     Ok(())
 }
 
-/// Why what a receiver says is no fix, in the words of its `rejected`.
-const CAUSES: [(&str, &str); 11] = [
-    ("void", "void (it sees too few satellites)"),
-    ("no_quality", "without a fix (it sees too few satellites)"),
-    ("estimated", "estimated or simulated"),
-    ("mode", "estimated or simulated by their mode"),
-    ("no_hdop", "without an HDOP"),
-    ("hdop", "with an HDOP over gps.max_hdop"),
-    ("range", "off the globe"),
-    ("null_island", "at 0,0"),
-    ("disagreement", "in two places at once"),
-    ("unpaired", "without RMC or GGA of the same time: the receiver must send both"),
-    ("repeated", "said again (it may be frozen)"),
-];
-
-/// What was not used of a receiver's word, while there is no fresh fix; and places that it
-/// jumped to, since they tell of a bad one.
-pub(super) fn refused_fixes(out: &mut String, g: &Value) -> std::fmt::Result {
-    let mut refused: Vec<String> = Vec::new();
-    if g["fix"] != "fresh" {
-        let of = |(cause, what): (&str, &str)| {
-            let many = g["decoded"]["rejected"][cause].as_u64().filter(|many| *many > 0)?;
-            Some(format!("{many} {what}"))
-        };
-        refused.extend(CAUSES.into_iter().filter_map(of));
-    }
-    if let Some(jumps) = g["jumps"].as_u64().filter(|jumps| *jumps > 0) {
-        refused.push(format!("{jumps} further off than any sprayer drives"));
-    }
-    if refused.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "          fixes not used since the start: {}", refused.join(", "))
-}
-
 /// Only what is wrong with it.
 pub(super) fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
     let mib = |bytes: &Value| bytes.as_u64().unwrap_or(0) >> 20;
