@@ -28,6 +28,7 @@ pub struct Decoder {
     lines: Lines,
     judge: Judge,
     told: Told,
+    reported: Option<BootInstant>,
     counters: Counters,
 }
 
@@ -133,6 +134,7 @@ impl Decoder {
             lines: Lines::new(),
             judge: Judge::new(max_hdop),
             told: Told::default(),
+            reported: None,
             counters: Counters::default(),
         }
     }
@@ -172,6 +174,12 @@ impl Decoder {
         self.told = Told::default();
     }
 
+    /// When it last reported a position, of whatever worth. A receiver that gpsd has lost
+    /// unawares stays among its devices, and is only known by its silence.
+    pub fn reported(&self) -> Option<BootInstant> {
+        self.reported
+    }
+
     /// What gpsd says of itself.
     pub fn told(&self) -> &Told {
         &self.told
@@ -199,6 +207,7 @@ impl Decoder {
             }
             Report::Tpv(tpv) => {
                 self.counters.reports += 1;
+                self.reported = Some(at);
                 match self.judge.tpv(tpv, at) {
                     Ok(fix) => {
                         self.counters.fixes += 1;

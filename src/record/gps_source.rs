@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::rig::Rig;
 use super::view::{GpsView, GpsdView};
+use crate::clock::BootInstant;
 use crate::clock::source::Clock;
 use crate::config::GpsSource as Source;
 use crate::gps::gpsd::client::{self, Client};
@@ -31,6 +32,7 @@ pub struct GpsSource {
     decoder: Decoder,
     gpsd: Client,
     gpsd_decoder: gpsd::Decoder,
+    gpsd_since: BootInstant,
     rig: watch::Receiver<Rig>,
     out: mpsc::Sender<Fix>,
     dropped: u64,
@@ -56,8 +58,21 @@ impl GpsSource {
             (Port::new(rig.gps_port()), Client::new(&gps.gpsd), gps.max_hdop)
         };
         let (decoder, gpsd_decoder) = (Decoder::new(max_hdop), gpsd::Decoder::new(max_hdop));
-        let fixed_due = Instant::now();
-        Self { port, decoder, gpsd, gpsd_decoder, rig, out, dropped: 0, fixed_due, view, clock, pulse }
+        let gpsd_since = clock.now();
+        Self {
+            port,
+            decoder,
+            gpsd,
+            gpsd_decoder,
+            gpsd_since,
+            rig,
+            out,
+            dropped: 0,
+            fixed_due: Instant::now(),
+            view,
+            clock,
+            pulse,
+        }
     }
 
     /// Reads until `stop`, or until nobody takes fixes any more.
@@ -141,6 +156,7 @@ impl GpsSource {
             }
             client::Event::Opened | client::Event::Lost => {
                 self.gpsd_decoder.cut();
+                self.gpsd_since = self.clock.now();
                 Vec::new()
             }
         }
@@ -186,6 +202,9 @@ impl GpsSource {
         let gpsd = (source == Source::Gpsd).then(|| GpsdView {
             connection: self.gpsd.health().clone(),
             told: self.gpsd_decoder.told().clone(),
+            silent_ms: self.clock.now().since_ms(
+                self.gpsd_decoder.reported().map_or(self.gpsd_since, |at| at.max(self.gpsd_since)),
+            ),
             decoded: self.gpsd_decoder.counters().clone(),
         });
         self.view.send_replace(GpsView {

@@ -147,6 +147,8 @@ pub struct GpsdView {
     /// What gpsd says of itself and its receivers.
     #[serde(flatten)]
     pub told: gps::gpsd::Told,
+    /// Milliseconds since its last report, or since it began to be read.
+    pub silent_ms: i64,
     /// What its lines came to.
     pub decoded: gps::gpsd::Counters,
 }

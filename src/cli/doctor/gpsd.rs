@@ -110,7 +110,7 @@ fn judge(address: &str, max_hdop: f64, heard: &Heard) -> Found {
     }
     let from = device(&heard.told);
     let why = if heard.counters.reports == 0 {
-        "it reports nothing: check the receiver's power, and its speed with `gpsctl`".to_owned()
+        "it reports nothing: check the receiver's cable and power, then restart gpsd".to_owned()
     } else if no.estimated > 0 {
         "its positions are estimated, entered or simulated: put the receiver in its usual mode"
             .to_owned()
@@ -187,7 +187,7 @@ mod tests {
             (
                 |h| h.counters.reports = 0,
                 Grade::Warn,
-                "reports nothing: check the receiver's power",
+                "reports nothing: check the receiver's cable",
             ),
             (|h| h.counters.rejected.estimated = 1, Grade::Warn, "estimated, entered or simulated"),
             (|h| h.counters.rejected.hdop = 1, Grade::Warn, "over gps.max_hdop, 5"),

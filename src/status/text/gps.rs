@@ -47,6 +47,9 @@ pub(super) fn gps(out: &mut String, g: &Value) -> std::fmt::Result {
     fix(out, g)
 }
 
+/// gpsd reports each second where its receiver speaks, fix or not.
+const SILENT_MS: i64 = 5_000;
+
 /// gpsd may be there without a receiver, and a receiver without a fix.
 fn gpsd(out: &mut String, g: &Value) -> std::fmt::Result {
     let d = &g["gpsd"];
@@ -70,6 +73,14 @@ fn gpsd(out: &mut String, g: &Value) -> std::fmt::Result {
             "gps       NO RECEIVER: gpsd at {address} reads none (knows {known}); check its cable, and DEVICES in /etc/default/gpsd"
         );
     };
+    if let Some(silent_ms) = d["silent_ms"].as_i64().filter(|ms| *ms > SILENT_MS) {
+        return writeln!(
+            out,
+            "gps       SILENT: gpsd at {address} has reported nothing of {} for {} s; check its cable and power, then restart gpsd",
+            word(&device["path"]),
+            silent_ms / 1000
+        );
+    }
     fix(out, g)?;
     writeln!(
         out,
@@ -151,6 +162,9 @@ mod tests {
         assert!(
             said(&g).contains("NO FIX yet") && said(&g).contains("by gpsd 3.22 at h:1, /dev/a")
         );
+        g["gpsd"]["silent_ms"] = 42_000.into();
+        assert!(said(&g).contains("SILENT: gpsd at h:1 has reported nothing of /dev/a for 42 s"));
+        g["gpsd"]["silent_ms"] = 900.into();
         g["fix"] = "fresh".into();
         g["fix_age_ms"] = 400.into();
         assert!(said(&g).contains("fix fresh, 0.4 s old"));
