@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use spraylog::clock::BootInstant;
@@ -187,6 +188,79 @@ fn every_epoch_that_satisfies_the_rule_is_a_fix_and_no_other_is() {
         assert_eq!(ours, rule, "{name}");
         assert_eq!(fixes.len(), rule.len(), "{name}: a fix came twice");
         assert_eq!(counters.fixes, fixes.len() as u64, "{name}");
+    });
+}
+
+#[test]
+fn every_fix_of_gpsd_whose_sentences_satisfy_the_rule_is_ours() {
+    over_recordings("fixes of gpsd", |name, bytes, tpvs| {
+        let rule: BTreeSet<u32> = by_the_rule(bytes).iter().map(|text| time_of_day(text)).collect();
+        let (fixes, _) = decode(bytes);
+        let satisfies = |time_ms: i64| {
+            let of_day = time_ms.rem_euclid(DAY_MS);
+            rule.iter().any(|rule| (i64::from(*rule) - of_day).abs() <= 10)
+        };
+        let mut seen = 0;
+        for tpv in tpvs.iter().filter(|tpv| tpv.has_fix() && tpv.time_ms.is_some_and(satisfies)) {
+            seen += 1;
+            let ours = fixes.iter().any(|fix| tpv.is_of(fix) && tpv.is_at(fix));
+            assert!(ours, "{name}: missed {tpv:?}");
+        }
+        assert!(seen + 3 >= rule.len(), "{name}: gpsd has {seen} of {}", rule.len());
+    });
+}
+
+#[test]
+fn every_epoch_is_a_fix_or_has_its_cause() {
+    over_recordings("an account of every epoch", |name, bytes, _| {
+        let (fixes, counters) = decode(bytes);
+        let text: String = bytes.iter().copied().map(char::from).collect();
+        let kinds = ["RMC", "GGA", "GNS"];
+        let times: BTreeSet<&str> = text
+            .split('$')
+            .filter(|sentence| sentence.get(2..5).is_some_and(|kind| kinds.contains(&kind)))
+            .filter(|sentence| sealed(sentence))
+            .filter_map(|sentence| sentence.split(',').nth(1))
+            .filter(|time| !time.is_empty())
+            .collect();
+        let accounted = fixes.len() as u64 + counters.rejected.total();
+        assert!(accounted >= times.len() as u64, "{name}: {counters:?} of {}", times.len());
+    });
+}
+
+/// Whether the checksum of a sentence holds, given from behind its `$`.
+fn sealed(sentence: &str) -> bool {
+    let Some((body, rest)) = sentence.split_once('*') else { return false };
+    let sum = body.chars().fold(0, |sum, c| sum ^ u32::from(c));
+    rest.get(..2).and_then(|digits| u32::from_str_radix(digits, 16).ok()) == Some(sum)
+}
+
+#[test]
+fn the_command_prints_the_same_fixes_and_snaps_their_dates_if_asked() {
+    over_recordings("spraylog gps decode", |name, bytes, _| {
+        let log = format!("{RECORDINGS}/{name}.log");
+        let printed = |options: &[&str]| -> Vec<Value> {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_spraylog"));
+            let out = command.args(["gps", "decode"]).args(options).arg(&log).output().unwrap();
+            assert!(out.status.success(), "{name}: {out:?}");
+            let text = String::from_utf8(out.stdout).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let fixes = decode(bytes).0;
+        let lines = printed(&[]);
+        assert_eq!(lines.len(), fixes.len() + 1, "{name}");
+        for (line, fix) in lines.iter().zip(&fixes) {
+            let own = fix.fix.utc.map(|utc| utc.rfc3339());
+            assert_eq!(line["time"].as_str(), own.as_deref(), "{name}");
+            let end = usize::try_from(line["offset"].as_u64().unwrap()).unwrap();
+            assert_eq!(bytes[end - 3], b'*', "{name}: {line}");
+        }
+        assert_eq!(lines[fixes.len()]["summary"]["fixes"], fixes.len(), "{name}");
+        for (line, fix) in printed(&["--snap"]).iter().zip(&fixes) {
+            let snapped = fix.fix.utc.and_then(spraylog::clock::weeks::snap);
+            let snapped = snapped.map(|utc| utc.rfc3339());
+            assert_eq!(line["time"].as_str(), snapped.as_deref(), "{name}");
+        }
     });
 }
 

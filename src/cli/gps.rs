@@ -139,6 +139,7 @@ impl Notes {
         while let (false, Some((first, tail))) = (self.place == At::Past, rest.split_first()) {
             self.place = match (self.place, first) {
                 (At::LineStart, b'#') => At::Note,
+                (At::LineStart, b'\r' | b'\n') => At::LineStart,
                 (At::LineStart, _) => At::Past,
                 (_, b'\n') => At::LineStart,
                 (place, _) => place,
@@ -232,6 +233,15 @@ mod tests {
         let text = format!("{PAIR}#{PAIR}");
         let lines = decoded(text.as_bytes(), None);
         assert_eq!(lines.last().unwrap()["summary"]["sentences"], 4);
+    }
+
+    #[test]
+    fn blank_lines_among_the_notes_at_the_head_do_not_end_them() {
+        let text = format!("# one\r\n\r\n\n# {PAIR}");
+        let (head, rest) = text.split_at(text.find("$GPRMC").unwrap());
+        let lines = decoded(text.as_bytes(), None);
+        assert_eq!(lines.len(), 1, "the GGA is in a note: {head}");
+        assert_eq!(lines[0]["summary"]["bytes"], rest.len());
     }
 
     #[test]
