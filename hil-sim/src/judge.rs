@@ -26,6 +26,7 @@ pub use record::Delivered;
 pub use verdict::{BalanceSheet, Finding, Kind, Verdict};
 
 use crate::agent::Status;
+use crate::gps::Spot;
 use crate::jobcloser::StoredRecord;
 use crate::truth::Truth;
 
@@ -46,6 +47,8 @@ pub struct Rules {
     pub max_count: i64,
     /// `record.stand_in`: fluid, ambient, battery, run time.
     pub stand_in: [Option<f64>; 4],
+    /// `gps.fixed`, where that is the source.
+    pub fixed: Option<Spot>,
 }
 
 impl Default for Rules {
@@ -59,6 +62,7 @@ impl Default for Rules {
             stale_s: 3.0,
             max_count: i64::from(i32::MAX),
             stand_in: [None; 4],
+            fixed: None,
         }
     }
 }

@@ -218,6 +218,55 @@ fn made_up(mode: &str, quality: u8) -> Recording {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_no_sprayer_can_have_come_to_is_in_no_record() {
+    let mut setup = options();
+    // Every seventh epoch is 11 km further north.
+    let epoch = |s: u32| {
+        let (time, north) = (format!("1200{s:02}.00"), if s % 7 == 5 { "3336" } else { "3330" });
+        let place = format!("{north}.69799,N,08653.79206,W");
+        sentence(&format!("GNRMC,{time},A,{place},0.100,,231126,,,A,V"))
+            + &sentence(&format!("GNGGA,{time},{place},1,12,0.80,182.4,M,-29.1,M,,"))
+    };
+    let text: String = (0..60).map(epoch).collect();
+    setup.gps.recording = Some(Recording::read(text.as_bytes()).unwrap());
+    let mut bench = Bench::start(setup).await.unwrap();
+    until_fix(&bench).await;
+    bench.spray(3.0);
+    until_live(&bench, "two jumps", |s| number(s, "/gps/jumps") >= 2).await;
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    let places: Vec<f64> = delivered(&bench).iter().map(|record| record.place.lat).collect();
+    assert!(places.len() >= 5 && places.iter().all(|lat| *lat < 33.52), "{places:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rig_that_never_moves_needs_no_receiver_and_its_records_say_so() {
+    let mut setup = options_with(
+        "[gps]\nsource = 'fixed'\nfixed = [32.6, -85.4]\n[clock]\ntrust_system = 'always'",
+    );
+    setup.start_agent = false;
+    let mut bench = Bench::start(setup).await.unwrap();
+    bench.rig().gps().unplug().unwrap();
+    bench.start_agent().unwrap();
+    bench.wait_until_ready(SOON).await.unwrap();
+    bench.spray(3.0);
+    bench.wait_for_records(4, SOON).await.unwrap();
+    let status = live(&bench);
+    assert_eq!(
+        (&status["gps"]["source"], &status["gps"]["fix"]),
+        (&"fixed".into(), &"fresh".into())
+    );
+    assert_eq!(status["gps"]["fixed"], serde_json::json!([32.6, -85.4]));
+    assert_eq!(status["clock"]["source"], "system");
+    bench.stop_spraying();
+    // That every record is there and says so is the judge's finding.
+    bench.settle_and_judge(SOON).await.assert_clean();
+    let kept = readings(&bench);
+    assert_eq!(no_place(&kept), 0, "{kept:?}");
+    assert_eq!(flagged(&bench, "fixed-place").len(), kept.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recordings_of_real_receivers_give_the_records_their_own_places() {
     let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/nmea"));
     if !shared.is_dir() {

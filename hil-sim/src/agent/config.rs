@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::gps::Spot;
 use crate::judge::Rules;
 use crate::meter::MeterSetup;
 
@@ -111,6 +112,12 @@ pub fn rules(config: &Table) -> Rules {
             .and_then(Value::as_integer)
             .unwrap_or(default.max_count),
         stand_in: stand_in.map(|key| number(&["record", "stand_in", key])),
+        fixed: at(&["gps", "source"]).filter(|source| source.as_str() == Some("fixed")).and_then(
+            |_| match at(&["gps", "fixed"])?.as_array()?.as_slice() {
+                [lat, lon] => Some(Spot { lat: as_number(lat)?, lon: as_number(lon)? }),
+                _ => None,
+            },
+        ),
     }
 }
 
@@ -158,5 +165,15 @@ mod tests {
         assert_eq!((rules.every_s, rules.low_flow_gpm, rules.k), (0.5, 1.0, 126.7));
         assert_eq!(rules.stand_in, [Some(70.0), None, None, None]);
         assert_eq!(rules.stale_s, 3.0);
+    }
+
+    #[test]
+    fn the_judge_knows_a_configured_place_only_where_it_is_the_source() {
+        let fixed = |source: &str| {
+            rules(&format!("[gps]\nsource = '{source}'\nfixed = [32.6, -85]").parse().unwrap())
+                .fixed
+        };
+        assert_eq!(fixed("fixed"), Some(Spot { lat: 32.6, lon: -85.0 }));
+        assert_eq!(fixed("serial"), None);
     }
 }

@@ -191,11 +191,19 @@ fn tells_rate(line: &Emitted, record: &Delivered) -> bool {
 }
 
 /// A place that the receiver really told: of the newest epochs where any was good, else
-/// of those that were not stale yet, else of one as old as the note says.
+/// of those that were not stale yet, else of one as old as the note says. Or the configured
+/// one, if the note says so.
 fn place(record: &Delivered, at_ms: i64, truth: &Truth, rules: &Rules, verdict: &mut Verdict) {
     let (id, here) = (&record.id, record.place);
     if here.lat == 0.0 && here.lon == 0.0 {
         verdict.find(Kind::NoPlace, format!("{id}: latitude and longitude are 0"));
+        return;
+    }
+    if let Some(fixed) = rules.fixed {
+        if fixed.metres_to(here) > 0.1 || !record.note.says("fixed-place") {
+            let what = format!("{id}: not at the configured place, or doesn't say that it is that");
+            verdict.find(Kind::InventedPlace, what);
+        }
         return;
     }
     let near = |spots: &[Spot]| spots.iter().any(|spot| spot.metres_to(here) <= PLACE_TOLERANCE_M);

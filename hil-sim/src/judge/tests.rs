@@ -197,6 +197,30 @@ fn an_invented_place_is_found() {
     finds(&[Kind::InventedPlace], |e| set(e, 4, "Latitude", json!("33.5126331")));
 }
 
+/// The rig is configured to stand at one place, and its records are there and say so.
+fn stands(e: &mut Evidence) {
+    e.rules.fixed = Some(Spot { lat: 32.6, lon: -85.4 });
+    for record in &mut e.records {
+        let note = format!("{} fixed-place", record.fields["Note"].as_str().unwrap());
+        record.fields.insert("Note".into(), json!(note));
+        record.fields.insert("Latitude".into(), json!("32.6000000"));
+        record.fields.insert("Longitude".into(), json!("-85.4000000"));
+    }
+}
+
+#[test]
+fn a_configured_place_is_right_where_it_is_and_says_so_and_else_invented() {
+    finds(&[], stands);
+    finds(&[Kind::InventedPlace], |e| {
+        stands(e);
+        set(e, 4, "Latitude", json!("32.6001000"));
+    });
+    finds(&[Kind::InventedPlace], |e| {
+        stands(e);
+        set(e, 4, "Note", json!("#ab3k9-5"));
+    });
+}
+
 #[test]
 fn a_place_from_before_shown_as_fresh_is_found() {
     finds(&[Kind::OldPlace], |e| {
