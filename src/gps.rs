@@ -85,6 +85,9 @@ pub struct Rejected {
     pub estimated: u64,
     /// Mode letter E, M, S, or N beside A.
     pub mode: u64,
+    /// GGA counts fewer than three satellites, and no other sentence after it says that there
+    /// is a fix.
+    pub few_satellites: u64,
     /// Neither GGA nor GNS gave an HDOP.
     pub no_hdop: u64,
     /// HDOP over the bound.
@@ -109,6 +112,7 @@ enum Cause {
     NoQuality,
     Estimated,
     Mode,
+    FewSatellites,
     NoHdop,
     Hdop,
     Range,
@@ -206,6 +210,7 @@ impl Rejected {
             self.no_quality,
             self.estimated,
             self.mode,
+            self.few_satellites,
             self.no_hdop,
             self.hdop,
             self.range,
@@ -224,6 +229,7 @@ impl Rejected {
             Cause::NoQuality => &mut self.no_quality,
             Cause::Estimated => &mut self.estimated,
             Cause::Mode => &mut self.mode,
+            Cause::FewSatellites => &mut self.few_satellites,
             Cause::NoHdop => &mut self.no_hdop,
             Cause::Hdop => &mut self.hdop,
             Cause::Range => &mut self.range,
@@ -242,7 +248,7 @@ impl sentence::Report {
         match self {
             Self::Rmc(rmc) => rmc.time_ms,
             Self::Gga(it) | Self::Gns(it) => it.time_ms,
-            Self::Time { time_ms, .. } => *time_ms,
+            Self::Time(it) => it.time_ms,
         }
     }
 }

@@ -149,8 +149,7 @@ fn habits() -> impl Strategy<Value = Habits> {
         (",,,A,V", ",,,N,V"),
         (",0,A", ",0,N"),
     ]);
-    let modes =
-        prop::sample::select(vec!["A", "AA", "AN", "DAN", "AAAA", "RRNN", "FNN", "NNNNNA", "P"]);
+    let modes = prop::sample::select(vec!["A", "AA", "AN", "DAN", "AAAA", "RRNN", "FNN", "P"]);
     let hdops = prop::sample::select(vec!["0.9", "1", "1.50", "4.99", "5.0"]);
     let clock = (0usize..4, prop::sample::select(vec![1u32, 2, 5, 10]));
     let lines = (prop::sample::select(vec!["\r\n", "\n", "\r", "", "\r\n\0\0"]), any::<bool>());

@@ -25,6 +25,9 @@ const DAY_MS: i64 = 86_400_000;
 /// Metres a second in a knot: 1852 m an hour (ISO 80000-3).
 const MPS_PER_KNOT: f64 = 1852.0 / 3600.0;
 
+/// What a position takes at least, with the height as it was before.
+const SATELLITES: u32 = 3;
+
 /// RMC and GGA of one receiver differ by rounding alone. Where they are further apart, in
 /// degrees, one of them was damaged in a way its checksum didn't show (one bad line in
 /// 256) or comes from another receiver. Wide enough for one that rounds to 0.1 minutes.
@@ -74,6 +77,8 @@ struct Epoch {
     rmc: Option<Rmc>,
     gga: Option<Solution>,
     gns: Option<Solution>,
+    /// Whether a sentence after GGA says too that there is a fix.
+    seconded: bool,
     /// Its fix is out, or it was refused: both for good.
     closed: bool,
     /// Its fix is out.
@@ -94,7 +99,7 @@ impl Epochs {
         let denies = self.denies(&report);
         let Some(time_ms) = report.time_ms() else {
             // Nothing to join it by: it stands for an epoch of its own.
-            if !matches!(report, Report::Time { .. }) {
+            if !matches!(report, Report::Time(_)) {
                 no.count(denies.unwrap_or(Cause::Unpaired));
             }
             return None;
@@ -140,7 +145,7 @@ impl Epochs {
         let (denies, degrees, hdop) = match report {
             Report::Rmc(rmc) => (rmc.denies, rmc.degrees, None),
             Report::Gga(it) | Report::Gns(it) => (it.quality.err(), it.degrees, it.hdop),
-            Report::Time { .. } => return None,
+            Report::Time(_) => return None,
         };
         let misplaced = || match degrees.map(|d| Place::from_degrees(d.lat, d.lon)) {
             Some(None) => Some(Cause::Range),
@@ -197,7 +202,18 @@ impl Epochs {
 impl Epoch {
     fn new(time_ms: u32, at: BootInstant, again: bool) -> Self {
         let (rmc, gga, gns) = (None, None, None);
-        Self { time_ms, at, midnight_ms: None, rmc, gga, gns, closed: false, fixed: false, again }
+        Self {
+            time_ms,
+            at,
+            midnight_ms: None,
+            rmc,
+            gga,
+            gns,
+            seconded: false,
+            closed: false,
+            fixed: false,
+            again,
+        }
     }
 
     /// When it was, if its fix is out and it has told its own date.
@@ -211,7 +227,7 @@ impl Epoch {
             Report::Rmc(_) => self.rmc.is_some(),
             Report::Gga(_) => self.gga.is_some(),
             Report::Gns(_) => self.gns.is_some(),
-            Report::Time { .. } => false,
+            Report::Time(_) => false,
         }
     }
 
@@ -220,6 +236,7 @@ impl Epoch {
         match report {
             Report::Rmc(rmc) => {
                 self.midnight_ms = rmc.midnight_ms.or(self.midnight_ms);
+                self.seconded |= self.gga.is_some();
                 self.rmc.get_or_insert(rmc);
             }
             Report::Gga(gga) => {
@@ -228,7 +245,10 @@ impl Epoch {
             Report::Gns(gns) => {
                 self.gns.get_or_insert(gns);
             }
-            Report::Time { midnight_ms, .. } => self.midnight_ms = self.midnight_ms.or(midnight_ms),
+            Report::Time(it) => {
+                self.midnight_ms = self.midnight_ms.or(it.midnight_ms);
+                self.seconded |= it.seconds && self.gga.is_some();
+            }
         }
     }
 
@@ -237,6 +257,9 @@ impl Epoch {
         let rmc = self.rmc.as_ref()?;
         let mut solutions = self.gga.iter().chain(&self.gns);
         let (solution, hdop) = solutions.find_map(|s| Some((s, s.hdop?)))?;
+        if self.lacks_satellites() {
+            return None;
+        }
         // The bound may have been lowered since the sentence came in.
         if hdop > max_hdop {
             return Some(Err(Cause::Hdop));
@@ -260,11 +283,19 @@ impl Epoch {
         Some(Ok((Paired { fix, time_ms: self.time_ms }, stamp)))
     }
 
+    /// Whether GGA's own number of satellites speaks against its position, and nothing for it:
+    /// receivers that go on for a while with two or one say A in a sentence after it.
+    fn lacks_satellites(&self) -> bool {
+        let few = self.gga.as_ref().and_then(|gga| gga.satellites).is_some_and(|n| n < SATELLITES);
+        few && !self.seconded
+    }
+
     fn count_unless_closed(&self, no: &mut Rejected) {
         let solved = self.gga.is_some() || self.gns.is_some();
         match (self.closed, self.rmc.is_some(), solved) {
             (true, ..) | (_, false, false) => {}
             (false, ..) if self.again => no.count(Cause::Repeated),
+            (false, true, true) if self.lacks_satellites() => no.count(Cause::FewSatellites),
             (false, true, true) => no.count(Cause::NoHdop),
             (false, ..) => no.count(Cause::Unpaired),
         }

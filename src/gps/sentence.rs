@@ -17,8 +17,8 @@ pub(super) enum Report {
     Gga(Solution),
     /// GNS.
     Gns(Solution),
-    /// Another sentence of the epoch that bears its time, and with ZDA its date.
-    Time { time_ms: Option<u32>, midnight_ms: Option<i64> },
+    /// Another sentence of the epoch that bears its time.
+    Time(Time),
 }
 
 /// ```text
@@ -56,6 +56,18 @@ pub(super) struct Solution {
     /// 1 to 5, or why it says that there is no fix.
     pub quality: Result<u8, Cause>,
     pub hdop: Option<f64>,
+    /// GGA's number of satellites, where it is one.
+    pub satellites: Option<u32>,
+}
+
+/// What the rest says.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Time {
+    pub time_ms: Option<u32>,
+    /// ZDA's date, as RMC's.
+    pub midnight_ms: Option<i64>,
+    /// Whether it is a GLL that calls the fix valid.
+    pub seconds: bool,
 }
 
 /// Reads `$…*hh`, whose checksum holds. `None` for a sentence that says nothing of a fix.
@@ -70,11 +82,14 @@ pub(super) fn read(text: &str) -> Option<Result<Report, Unreadable>> {
         "RMC" => rmc(text, &fields).map(Report::Rmc),
         "GGA" => gga(text, &fields).map(Report::Gga),
         "GNS" => gns(text, &fields),
-        "ZDA" => {
-            fields.time_ms(1).map(|time_ms| Report::Time { time_ms, midnight_ms: zda(&fields) })
-        }
+        "ZDA" => fields.time_ms(1).map(|time_ms| {
+            Report::Time(Time { time_ms, midnight_ms: zda(&fields), ..Time::default() })
+        }),
         "GST" | "GBS" => time_alone(&fields, 1),
-        "GLL" => time_alone(&fields, 5),
+        "GLL" => fields.time_ms(5).map(|time_ms| {
+            let seconds = fields.get(6) == "A" && !fields.get(7).starts_with(NO_FIX);
+            Report::Time(Time { time_ms, seconds, ..Time::default() })
+        }),
         _ => return None,
     })
 }
@@ -96,6 +111,9 @@ fn rmc(text: &str, fields: &Fields<'_>) -> Result<Rmc, Unreadable> {
     Ok(Rmc { time_ms, midnight_ms, degrees, knots, denies })
 }
 
+/// Mode letters of what is no fix: estimated, by hand, simulated, none.
+const NO_FIX: [char; 4] = ['E', 'M', 'S', 'N'];
+
 /// Whether the mode letter is one of E M S N. Receivers differ in what they leave out
 /// before it:
 ///
@@ -113,7 +131,7 @@ fn rmc(text: &str, fields: &Fields<'_>) -> Result<Rmc, Unreadable> {
 /// size, which would let an estimated position pass.)
 fn denied_by_mode(fields: &Fields<'_>) -> bool {
     let [size, direction, mode] = [10, 11, 12].map(|index| fields.get(index));
-    let no_fix = |field: &str| field.starts_with(['E', 'M', 'S', 'N']);
+    let no_fix = |field: &str| field.starts_with(NO_FIX);
     let mode_in_11 = match (direction.chars().next(), mode.chars().next()) {
         (None | Some('W'), _) => false,
         (Some('E'), None) => matches!(size, "" | "0"),
@@ -141,16 +159,20 @@ fn gga(text: &str, fields: &Fields<'_>) -> Result<Solution, Unreadable> {
 }
 
 /// A GNS without mode letters is a supplement to another one (IEC 61162-1: the talkers of
-/// the single constellations leave fields 2 to 6 empty), not a statement on the fix.
+/// the single constellations leave fields 2 to 6 empty), not a statement on the fix. Nor is
+/// one that has a fix without GPS, by its first letter: gpsd takes none from it either, and
+/// such a receiver sends GGA.
 fn gns(text: &str, fields: &Fields<'_>) -> Result<Report, Unreadable> {
     let letters = fields.get(6);
-    if letters.is_empty() {
+    let bad = letters.contains(['E', 'M', 'S']);
+    let without_gps = letters.starts_with('N') && letters.contains(|c| c != 'N');
+    if letters.is_empty() || (without_gps && !bad) {
         return time_alone(fields, 1);
     }
     if !letters.bytes().all(|b| b.is_ascii_uppercase()) {
         return Err(Unreadable);
     }
-    let quality = if letters.contains(['E', 'M', 'S']) {
+    let quality = if bad {
         Err(Cause::Mode)
     } else {
         // The best of the constellations, in GGA's numbers. V is one maker's N.
@@ -170,13 +192,14 @@ fn solution(
 ) -> Result<Solution, Unreadable> {
     if quality.is_err() {
         let time_ms = fields.time_ms(1)?;
-        return Ok(Solution { time_ms, degrees: None, quality, hdop: None });
+        return Ok(Solution { time_ms, degrees: None, quality, hdop: None, satellites: None });
     }
     let Basics { time_ms, degrees } = basics(text, fields, 2)?;
     // Field 8 is read here, not by `nmea`: its 32 bits make 1.1 greater than a bound of 1.1.
     let hdop = fields.decimal(8)?;
+    let satellites = fields.get(7).parse().ok();
     match degrees {
-        Some(_) => Ok(Solution { time_ms, degrees, quality, hdop }),
+        Some(_) => Ok(Solution { time_ms, degrees, quality, hdop, satellites }),
         None => Err(Unreadable),
     }
 }
@@ -188,7 +211,7 @@ fn zda(fields: &Fields<'_>) -> Option<i64> {
 }
 
 fn time_alone(fields: &Fields<'_>, index: usize) -> Result<Report, Unreadable> {
-    fields.time_ms(index).map(|time_ms| Report::Time { time_ms, midnight_ms: None })
+    fields.time_ms(index).map(|time_ms| Report::Time(Time { time_ms, ..Time::default() }))
 }
 
 /// UTC milliseconds at which a date begins; `None` where the calendar has no such day.
@@ -416,15 +439,14 @@ mod tests {
     #[test]
     fn gns_letters_count_one_by_one() {
         assert_eq!(gns_of("AN").quality, Ok(1));
-        assert_eq!(gns_of("NA").quality, Ok(1));
-        assert_eq!(gns_of("NNAN").quality, Ok(1));
+        assert_eq!(gns_of("ANAN").quality, Ok(1));
         assert_eq!(gns_of("DAAN").quality, Ok(2));
         assert_eq!(gns_of("PAAN").quality, Ok(3));
         assert_eq!(gns_of("RRNN").quality, Ok(4));
         assert_eq!(gns_of("FNNNNN").quality, Ok(5));
         assert_eq!(gns_of("N").quality, Err(Cause::NoQuality));
         assert_eq!(gns_of("NNNN").quality, Err(Cause::NoQuality));
-        for refused in ["E", "AE", "M", "NS", "AAAS"] {
+        for refused in ["E", "AE", "NE", "M", "NS", "AAAS"] {
             assert_eq!(gns_of(refused).quality, Err(Cause::Mode), "{refused}");
         }
         assert_eq!(gns_of("AN").hdop, Some(10.5));
@@ -432,9 +454,13 @@ mod tests {
 
     #[test]
     fn a_gns_supplement_says_nothing_of_the_fix() {
-        let read = read(&sealed("GPGNS,122310.2,,,,,,07,,,,5.2,23"));
-        let expected = Report::Time { time_ms: Some(44_590_200), midnight_ms: None };
-        assert_eq!(read, Some(Ok(expected)));
+        let position = "3844.24011,N,00908.43828,W";
+        for (position, letters) in [(",,,", ""), (position, "NA"), (position, "NNAN")] {
+            let read =
+                read(&sealed(&format!("GPGNS,122310.2,{position},{letters},07,1.0,,,5.2,23")));
+            let expected = Report::Time(Time { time_ms: Some(44_590_200), ..Time::default() });
+            assert_eq!(read, Some(Ok(expected)), "{letters}");
+        }
     }
 
     #[test]
@@ -478,9 +504,12 @@ mod tests {
     #[test]
     fn zda_brings_a_date_of_four_digits() {
         let read = read(&sealed("GPZDA,202640.000,13,04,2015,,"));
-        let expected =
-            Report::Time { time_ms: Some(73_600_000), midnight_ms: Some(1_428_883_200_000) };
-        assert_eq!(read, Some(Ok(expected)));
+        let expected = Time {
+            time_ms: Some(73_600_000),
+            midnight_ms: Some(1_428_883_200_000),
+            seconds: false,
+        };
+        assert_eq!(read, Some(Ok(Report::Time(expected))));
     }
 
     proptest! {

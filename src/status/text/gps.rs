@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::word;
 
 /// Why what a receiver says is no fix, in the words of its `rejected`.
-const CAUSES: [(&str, &str); 11] = [
+const CAUSES: [(&str, &str); 12] = [
     ("void", "void (it sees too few satellites)"),
     ("no_quality", "without a fix (it sees too few satellites)"),
     ("estimated", "estimated or simulated"),
     ("mode", "estimated or simulated by their mode"),
+    ("few_satellites", "of fewer than three satellites"),
     ("no_hdop", "without an HDOP"),
     ("hdop", "with an HDOP over gps.max_hdop"),
     ("range", "off the globe"),
