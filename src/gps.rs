@@ -85,9 +85,9 @@ pub struct Rejected {
     pub estimated: u64,
     /// Mode letter E, M, S, or N beside A.
     pub mode: u64,
-    /// GGA counts fewer than three satellites, and no other sentence after it says that there
-    /// is a fix.
-    pub few_satellites: u64,
+    /// GGA counts fewer than three satellites, or GNS has none of GPS, and no RMC or GLL after
+    /// it says that there is a fix.
+    pub unconfirmed: u64,
     /// Neither GGA nor GNS gave an HDOP.
     pub no_hdop: u64,
     /// HDOP over the bound.
@@ -112,7 +112,7 @@ enum Cause {
     NoQuality,
     Estimated,
     Mode,
-    FewSatellites,
+    Unconfirmed,
     NoHdop,
     Hdop,
     Range,
@@ -210,7 +210,7 @@ impl Rejected {
             self.no_quality,
             self.estimated,
             self.mode,
-            self.few_satellites,
+            self.unconfirmed,
             self.no_hdop,
             self.hdop,
             self.range,
@@ -229,7 +229,7 @@ impl Rejected {
             Cause::NoQuality => &mut self.no_quality,
             Cause::Estimated => &mut self.estimated,
             Cause::Mode => &mut self.mode,
-            Cause::FewSatellites => &mut self.few_satellites,
+            Cause::Unconfirmed => &mut self.unconfirmed,
             Cause::NoHdop => &mut self.no_hdop,
             Cause::Hdop => &mut self.hdop,
             Cause::Range => &mut self.range,

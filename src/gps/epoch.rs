@@ -25,9 +25,6 @@ const DAY_MS: i64 = 86_400_000;
 /// Metres a second in a knot: 1852 m an hour (ISO 80000-3).
 const MPS_PER_KNOT: f64 = 1852.0 / 3600.0;
 
-/// What a position takes at least, with the height as it was before.
-const SATELLITES: u32 = 3;
-
 /// RMC and GGA of one receiver differ by rounding alone. Where they are further apart, in
 /// degrees, one of them was damaged in a way its checksum didn't show (one bad line in
 /// 256) or comes from another receiver. Wide enough for one that rounds to 0.1 minutes.
@@ -77,7 +74,7 @@ struct Epoch {
     rmc: Option<Rmc>,
     gga: Option<Solution>,
     gns: Option<Solution>,
-    /// Whether a sentence after GGA says too that there is a fix.
+    /// Whether a sentence after GGA or GNS says too that there is a fix.
     seconded: bool,
     /// Its fix is out, or it was refused: both for good.
     closed: bool,
@@ -236,7 +233,7 @@ impl Epoch {
         match report {
             Report::Rmc(rmc) => {
                 self.midnight_ms = rmc.midnight_ms.or(self.midnight_ms);
-                self.seconded |= self.gga.is_some();
+                self.seconded |= self.solved();
                 self.rmc.get_or_insert(rmc);
             }
             Report::Gga(gga) => {
@@ -247,7 +244,7 @@ impl Epoch {
             }
             Report::Time(it) => {
                 self.midnight_ms = self.midnight_ms.or(it.midnight_ms);
-                self.seconded |= it.seconds && self.gga.is_some();
+                self.seconded |= it.seconds && self.solved();
             }
         }
     }
@@ -256,10 +253,8 @@ impl Epoch {
     fn fix(&self, max_hdop: f64, dated: Option<UtcMs>) -> Option<Result<(Paired, Stamp), Cause>> {
         let rmc = self.rmc.as_ref()?;
         let mut solutions = self.gga.iter().chain(&self.gns);
-        let (solution, hdop) = solutions.find_map(|s| Some((s, s.hdop?)))?;
-        if self.lacks_satellites() {
-            return None;
-        }
+        let (solution, hdop) =
+            solutions.find_map(|s| Some((s, s.hdop?)).filter(|_| self.seconded || !s.doubtful))?;
         // The bound may have been lowered since the sentence came in.
         if hdop > max_hdop {
             return Some(Err(Cause::Hdop));
@@ -283,19 +278,16 @@ impl Epoch {
         Some(Ok((Paired { fix, time_ms: self.time_ms }, stamp)))
     }
 
-    /// Whether GGA's own number of satellites speaks against its position, and nothing for it:
-    /// receivers that go on for a while with two or one say A in a sentence after it.
-    fn lacks_satellites(&self) -> bool {
-        let few = self.gga.as_ref().and_then(|gga| gga.satellites).is_some_and(|n| n < SATELLITES);
-        few && !self.seconded
+    fn solved(&self) -> bool {
+        self.gga.is_some() || self.gns.is_some()
     }
 
     fn count_unless_closed(&self, no: &mut Rejected) {
-        let solved = self.gga.is_some() || self.gns.is_some();
-        match (self.closed, self.rmc.is_some(), solved) {
+        let unconfirmed = || self.gga.iter().chain(&self.gns).any(|s| s.hdop.is_some());
+        match (self.closed, self.rmc.is_some(), self.solved()) {
             (true, ..) | (_, false, false) => {}
             (false, ..) if self.again => no.count(Cause::Repeated),
-            (false, true, true) if self.lacks_satellites() => no.count(Cause::FewSatellites),
+            (false, true, true) if unconfirmed() => no.count(Cause::Unconfirmed),
             (false, true, true) => no.count(Cause::NoHdop),
             (false, ..) => no.count(Cause::Unpaired),
         }

@@ -8,6 +8,9 @@ use nmea::ParseResult;
 use super::Cause;
 use super::fields::{Degrees, Fields, Unreadable};
 
+/// What a position takes at least, with the height as it was before.
+const SATELLITES: u32 = 3;
+
 /// What a sentence says. `time_ms` is its UTC in milliseconds of the day.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Report {
@@ -56,8 +59,9 @@ pub(super) struct Solution {
     /// 1 to 5, or why it says that there is no fix.
     pub quality: Result<u8, Cause>,
     pub hdop: Option<f64>,
-    /// GGA's number of satellites, where it is one.
-    pub satellites: Option<u32>,
+    /// Whether what it says of satellites speaks against its position: GGA that counts fewer
+    /// than three, GNS without GPS. gpsd takes neither, unless an RMC or GLL after it says A.
+    pub doubtful: bool,
 }
 
 /// What the rest says.
@@ -155,24 +159,21 @@ fn gga(text: &str, fields: &Fields<'_>) -> Result<Solution, Unreadable> {
         "6" | "7" | "8" | "9" => Err(Cause::Estimated),
         _ => return Err(Unreadable),
     };
-    solution(text, fields, quality)
+    let doubtful = fields.get(7).parse::<u32>().is_ok_and(|satellites| satellites < SATELLITES);
+    solution(text, fields, quality, doubtful)
 }
 
 /// A GNS without mode letters is a supplement to another one (IEC 61162-1: the talkers of
-/// the single constellations leave fields 2 to 6 empty), not a statement on the fix. Nor is
-/// one that has a fix without GPS, by its first letter: gpsd takes none from it either, and
-/// such a receiver sends GGA.
+/// the single constellations leave fields 2 to 6 empty), not a statement on the fix.
 fn gns(text: &str, fields: &Fields<'_>) -> Result<Report, Unreadable> {
     let letters = fields.get(6);
-    let bad = letters.contains(['E', 'M', 'S']);
-    let without_gps = letters.starts_with('N') && letters.contains(|c| c != 'N');
-    if letters.is_empty() || (without_gps && !bad) {
+    if letters.is_empty() {
         return time_alone(fields, 1);
     }
     if !letters.bytes().all(|b| b.is_ascii_uppercase()) {
         return Err(Unreadable);
     }
-    let quality = if bad {
+    let quality = if letters.contains(['E', 'M', 'S']) {
         Err(Cause::Mode)
     } else {
         // The best of the constellations, in GGA's numbers. V is one maker's N.
@@ -182,24 +183,25 @@ fn gns(text: &str, fields: &Fields<'_>) -> Result<Report, Unreadable> {
             .or_else(|| letters.contains(|c| !matches!(c, 'N' | 'V')).then_some(1))
             .ok_or(Cause::NoQuality)
     };
-    solution(text, fields, quality).map(Report::Gns)
+    // GPS is the first letter.
+    solution(text, fields, quality, letters.starts_with('N')).map(Report::Gns)
 }
 
 fn solution(
     text: &str,
     fields: &Fields<'_>,
     quality: Result<u8, Cause>,
+    doubtful: bool,
 ) -> Result<Solution, Unreadable> {
     if quality.is_err() {
         let time_ms = fields.time_ms(1)?;
-        return Ok(Solution { time_ms, degrees: None, quality, hdop: None, satellites: None });
+        return Ok(Solution { time_ms, degrees: None, quality, hdop: None, doubtful: false });
     }
     let Basics { time_ms, degrees } = basics(text, fields, 2)?;
     // Field 8 is read here, not by `nmea`: its 32 bits make 1.1 greater than a bound of 1.1.
     let hdop = fields.decimal(8)?;
-    let satellites = fields.get(7).parse().ok();
     match degrees {
-        Some(_) => Ok(Solution { time_ms, degrees, quality, hdop, satellites }),
+        Some(_) => Ok(Solution { time_ms, degrees, quality, hdop, doubtful }),
         None => Err(Unreadable),
     }
 }
@@ -439,7 +441,8 @@ mod tests {
     #[test]
     fn gns_letters_count_one_by_one() {
         assert_eq!(gns_of("AN").quality, Ok(1));
-        assert_eq!(gns_of("ANAN").quality, Ok(1));
+        assert_eq!(gns_of("NA").quality, Ok(1));
+        assert_eq!(gns_of("NNAN").quality, Ok(1));
         assert_eq!(gns_of("DAAN").quality, Ok(2));
         assert_eq!(gns_of("PAAN").quality, Ok(3));
         assert_eq!(gns_of("RRNN").quality, Ok(4));
@@ -454,13 +457,9 @@ mod tests {
 
     #[test]
     fn a_gns_supplement_says_nothing_of_the_fix() {
-        let position = "3844.24011,N,00908.43828,W";
-        for (position, letters) in [(",,,", ""), (position, "NA"), (position, "NNAN")] {
-            let read =
-                read(&sealed(&format!("GPGNS,122310.2,{position},{letters},07,1.0,,,5.2,23")));
-            let expected = Report::Time(Time { time_ms: Some(44_590_200), ..Time::default() });
-            assert_eq!(read, Some(Ok(expected)), "{letters}");
-        }
+        let read = read(&sealed("GPGNS,122310.2,,,,,,07,,,,5.2,23"));
+        let expected = Report::Time(Time { time_ms: Some(44_590_200), ..Time::default() });
+        assert_eq!(read, Some(Ok(expected)));
     }
 
     #[test]

@@ -293,22 +293,23 @@ fn a_gga_of_two_satellites_needs_a_sentence_after_it_that_says_that_there_is_a_f
     let t = "071551.00";
     let few = line(&format!("GNGGA,{t},{PLACE},1,02,0.8,77.5,M,-21.6,M,,"));
     let gll = |says: &str| line(&format!("GNGLL,{PLACE},{t},{says}"));
-    assert_eq!(refused(&[rmc(t), few.clone()]), causes(|no| no.few_satellites = 1));
+    assert_eq!(refused(&[rmc(t), few.clone()]), causes(|no| no.unconfirmed = 1));
     assert_eq!(out_at(&[few.clone(), rmc(t)]), [2]);
     assert_eq!(out_at(&[rmc(t), few.clone(), gll("A,A")]), [3]);
     for says in ["V,N", "A,E", "A,N", ",", ""] {
         let lines = [gll("A,A"), rmc(t), few.clone(), gll(says)];
-        assert_eq!(refused(&lines), causes(|no| no.few_satellites = 1), "{says}");
+        assert_eq!(refused(&lines), causes(|no| no.unconfirmed = 1), "{says}");
     }
     let unsaid = line(&format!("GNGGA,{t},{PLACE},1,,0.8,77.5,M,-21.6,M,,"));
     assert_eq!(out_at(&[rmc(t), unsaid]), [2]);
 }
 
 #[test]
-fn a_gns_without_gps_says_nothing_of_the_fix_and_gga_decides() {
+fn a_gns_without_gps_needs_the_same_and_hinders_no_gga() {
     let t = "071551.00";
     let without = line(&format!("GNGNS,{t},{PLACE},NNNA,17,0.8,77.5,-21.6,,"));
-    assert_eq!(refused(&[rmc(t), without.clone()]), causes(|no| no.unpaired = 1));
+    assert_eq!(refused(&[rmc(t), without.clone()]), causes(|no| no.unconfirmed = 1));
+    assert_eq!(out_at(&[without.clone(), rmc(t)]), [2]);
     assert_eq!(out_at(&[rmc(t), without, gga(t)]), [3]);
 }
 

@@ -13,7 +13,7 @@ const CAUSES: [(&str, &str); 12] = [
     ("no_quality", "without a fix (it sees too few satellites)"),
     ("estimated", "estimated or simulated"),
     ("mode", "estimated or simulated by their mode"),
-    ("few_satellites", "of fewer than three satellites"),
+    ("unconfirmed", "of too few satellites, and not confirmed"),
     ("no_hdop", "without an HDOP"),
     ("hdop", "with an HDOP over gps.max_hdop"),
     ("range", "off the globe"),
