@@ -1,11 +1,17 @@
 //! Receivers that are made up from the habits of real ones: every order of sentences, kind
 //! of talker, number of decimals, way to end a line, and whatever else comes over the same
 //! wire. Each drives a road of which every epoch is known, so that a fix too many shows as
-//! well as one that is missing.
+//! well as one that is missing. Where gpsd is installed it reads the same bytes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::Value;
 use spraylog::clock::BootInstant;
 use spraylog::gps::{Decoded, Decoder};
 
@@ -209,6 +215,85 @@ fn decode(pieces: impl Iterator<Item = Vec<u8>>) -> Vec<Decoded> {
     let fixes = pieces.flat_map(|piece| decoder.push(&piece, BootInstant(0))).collect();
     decoder.finish();
     fixes
+}
+
+/// A row of gpsd's: its time of day in milliseconds, and the place if it has a fix.
+type Row = (i64, Option<(f64, f64)>);
+
+/// What gpsd's own decoder makes of the bytes; `None` where it isn't installed.
+fn by_gpsd(bytes: &[u8]) -> Option<Vec<Row>> {
+    let mut command = Command::new("gpsdecode");
+    let pipes = command.arg("-j").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = pipes.stderr(Stdio::null()).spawn().ok()?;
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = bytes.to_vec();
+    let feeder = std::thread::spawn(move || stdin.write_all(&bytes));
+    let out = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    let rows = String::from_utf8_lossy(&out.stdout).into_owned();
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).ok()?;
+        let time: jiff::Timestamp = row["time"].as_str()?.parse().ok()?;
+        let fix = row["mode"].as_i64()? >= 2;
+        let place = row["lat"].as_f64().zip(row["lon"].as_f64()).filter(|_| fix);
+        Some((time.as_millisecond().rem_euclid(86_400_000), place))
+    };
+    Some(rows.lines().filter(|line| line.contains("TPV")).filter_map(row).collect())
+}
+
+/// gpsd tells an epoch from the next once it has learnt which sentence comes last.
+const LEARNT: u32 = 4;
+
+#[test]
+fn gpsd_has_a_fix_of_made_up_receivers_where_this_has_one_and_nowhere_else() {
+    if by_gpsd(b"").is_none() {
+        // Not `eprintln!`, which the test harness keeps to itself where a test passes.
+        io::stderr().write_all(b"skipped: agreement with gpsd: no gpsdecode here\n").unwrap();
+        return;
+    }
+    // What gpsd reads too: its lines end, it knows few talkers, and what looks like the head
+    // of another protocol may cost it the sentence behind.
+    let readable =
+        |habits: &Habits| habits.line_end.ends_with('\n') && !matches!(habits.talker, "GQ" | "SN");
+    let sky = prop::collection::vec(prop::bool::weighted(0.7), 1..30);
+    let mut runner =
+        TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let made_up = (habits().prop_filter("gpsd reads it", readable), sky);
+    let compared = Cell::new(0);
+    let judged = runner.run(&made_up, |(habits, later)| {
+        let sky = [vec![true; LEARNT as usize], later].concat();
+        let ais = b"!AIVDM,1,1,,B,177KQJ5000G?tO`K>RA1wUbN0TKH,0*5C\r\n".to_vec();
+        let Drive { bytes, fixes } = drive(&habits, &sky, &[ais, vec![0; 9]]);
+        let found = decode(std::iter::once(bytes.clone()));
+        prop_assert_eq!(found.len(), fixes.len());
+        let rows = by_gpsd(&bytes).unwrap();
+        let newest = rows.iter().map(|(time_ms, _)| *time_ms).max().unwrap_or(0);
+        for (nth, fix) in (0..).zip(&sky) {
+            let ms = i64::from(11_239_000 + nth * (1000 / habits.hz));
+            let mut of_it = rows.iter().filter(|(time_ms, _)| *time_ms == ms).peekable();
+            if nth < LEARNT || ms >= newest || of_it.peek().is_none() {
+                continue;
+            }
+            compared.set(compared.get() + 1);
+            let theirs = of_it.any(|(_, place)| place.is_some());
+            // By its place alone, without RMC and GGA calling it a fix, gpsd may take one.
+            prop_assert!(theirs || !fix, "gpsd has no fix of {ms}: {rows:?}");
+            prop_assert!(*fix || !theirs || habits.keeps_place, "gpsd has one of {ms}: {rows:?}");
+        }
+        for decoded in &found {
+            let ms = i64::from(decoded.time_of_day_ms);
+            let places: Vec<_> =
+                rows.iter().filter(|row| row.0 == ms).filter_map(|row| row.1).collect();
+            let here = decoded.fix.place;
+            let near = |(lat, lon): &(f64, f64)| {
+                (lat - here.lat()).abs() < 1e-6 && (lon - here.lon()).abs() < 1e-6
+            };
+            prop_assert!(places.is_empty() || places.iter().any(near), "{decoded:?}: {places:?}");
+        }
+        Ok(())
+    });
+    judged.unwrap();
+    assert!(compared.get() >= 100, "only {} epochs were compared", compared.get());
 }
 
 proptest! {

@@ -38,10 +38,15 @@ struct Suspects {
 }
 
 impl Reach {
-    /// Whether the fix counts. The first one does, and a configured place always.
+    /// Whether the fix counts. The first one does, and a configured place always: it says
+    /// nothing of where a receiver will be.
     pub fn takes(&mut self, fix: &Fix) -> bool {
+        if fix.is_configured() {
+            (self.last, self.suspects) = (None, None);
+            return true;
+        }
         let reached = self.last.as_ref().is_none_or(|last| within(last, fix));
-        if !(reached || fix.is_configured() || self.agreed(fix)) {
+        if !(reached || self.agreed(fix)) {
             self.refused += 1;
             return false;
         }
@@ -166,9 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_place_is_not_judged() {
+    fn a_configured_place_is_not_judged_and_judges_none() {
         let mut reach = Reach::default();
         assert!(reach.takes(&fix(0, 0.0)));
         assert!(reach.takes(&Fix { quality: Fix::CONFIGURED, ..fix(500, 90_000.0) }));
+        assert!(reach.takes(&fix(1000, 0.0)));
+        assert_eq!(reach.refused(), 0);
     }
 }
