@@ -17,6 +17,8 @@ mod carry;
 mod check;
 mod checked;
 mod checkpoint;
+#[cfg(test)]
+mod clock_tests;
 mod discard;
 mod file;
 mod freeze;

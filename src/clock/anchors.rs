@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::resolve::resolve;
+use super::resolve::{is_step, resolve};
 use super::{Anchor, AnchorSource, BootInstant, UtcMs, weeks};
 
 /// How far three fixes may disagree, and how far time may drift from the anchors before
@@ -16,6 +16,9 @@ const NEIGHBOURS_MS: i64 = 10_000;
 /// Fixes read this close together came in one delivery, and were late by the same cause:
 /// they bear each other no witness. Less than the 33 ms of a receiver of 30 Hz.
 const ONE_DELIVERY_MS: i64 = 20;
+/// A time that contradicts what is stored is believed once it has been told for so long
+/// without a break: a receiver that is out of its mind for a moment dates no reading.
+const STEP_TOLD_MS: i64 = 30_000;
 /// How many consistent fixes make an anchor.
 const FIXES: usize = 3;
 
@@ -24,7 +27,18 @@ const FIXES: usize = 3;
 pub struct AnchorKeeper {
     stored: Vec<Anchor>,
     recent: VecDeque<(BootInstant, UtcMs)>,
+    contradictions: Vec<Contradiction>,
     refused: u64,
+}
+
+/// A time that contradicts what its source told before.
+#[derive(Debug)]
+struct Contradiction {
+    source: AnchorSource,
+    /// UTC less boot time, in milliseconds.
+    offset_ms: i64,
+    since: BootInstant,
+    last: BootInstant,
 }
 
 impl AnchorKeeper {
@@ -78,7 +92,8 @@ impl AnchorKeeper {
         &self.stored
     }
 
-    /// Observations that were no date, or that would have turned time back.
+    /// Observations that were no date, or that contradicted what was told before and weren't
+    /// told for long enough.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -92,19 +107,38 @@ impl AnchorKeeper {
 
     fn offer(&mut self, anchor: Anchor) -> Option<Anchor> {
         let same = || self.stored.iter().filter(|a| a.source == anchor.source);
-        if let Some(last) = same().max_by_key(|a| a.at) {
-            let known = UtcMs(last.utc.0 + anchor.at.since_ms(last.at));
-            let residual = (anchor.utc.0 - known.0).abs();
-            if residual <= RESIDUAL_MS && anchor.at.since_ms(last.at) < EVERY_MS {
+        if let Some(last) = same().max_by_key(|a| a.at).copied() {
+            let gone = anchor.at.since_ms(last.at);
+            let residual = (anchor.utc.0 - last.utc.0 - gone).abs();
+            if residual <= RESIDUAL_MS && gone < EVERY_MS {
+                self.contradictions.retain(|c| c.source != anchor.source);
                 return None;
             }
-            if anchor.utc <= last.utc || anchor.at <= last.at {
+            if gone <= 0 || (is_step(&last, &anchor) && !self.told_for_long(&anchor)) {
                 self.refused += 1;
                 return None;
             }
         }
+        self.contradictions.retain(|c| c.source != anchor.source);
         self.stored.push(anchor);
         Some(anchor)
+    }
+
+    /// Whether a time that contradicts what is stored has been told for long enough.
+    fn told_for_long(&mut self, anchor: &Anchor) -> bool {
+        let offset_ms = anchor.utc.0 - anchor.at.0;
+        let same = |c: &&mut Contradiction| c.source == anchor.source;
+        if let Some(told) = self.contradictions.iter_mut().find(same)
+            && (offset_ms - told.offset_ms).abs() <= RESIDUAL_MS
+            && anchor.at.since_ms(told.last) <= NEIGHBOURS_MS
+        {
+            told.last = anchor.at;
+            return anchor.at.since_ms(told.since) >= STEP_TOLD_MS;
+        }
+        self.contradictions.retain(|c| c.source != anchor.source);
+        let (source, since) = (anchor.source, anchor.at);
+        self.contradictions.push(Contradiction { source, offset_ms, since, last: since });
+        false
     }
 }
 
@@ -210,16 +244,70 @@ mod tests {
         assert_eq!(fix(&mut keeper, 3_000, NOON - back + 2_000).unwrap().utc, UtcMs(NOON + 2_000));
     }
 
+    /// Fixes at 1 Hz from one second to another, off by so many milliseconds.
+    fn fixes(keeper: &mut AnchorKeeper, from: i64, to: i64, off: i64) -> Vec<i64> {
+        let told = |s: i64| fix(keeper, s * 1_000, NOON + s * 1_000 + off).map(|_| s);
+        (from..to).filter_map(told).collect()
+    }
+
     #[test]
-    fn time_is_never_turned_back() {
+    fn a_receiver_that_is_out_of_its_mind_for_a_moment_moves_no_time() {
+        for off in [-90_000, 86_400_000, -2_000] {
+            let mut keeper = AnchorKeeper::default();
+            assert_eq!(fixes(&mut keeper, 0, 60, 0), [2]);
+            assert_eq!(fixes(&mut keeper, 60, 90, off), [0; 0]);
+            assert_eq!(keeper.refused(), 28, "and each such date is counted");
+            assert_eq!(fixes(&mut keeper, 90, 120, 0), [0; 0], "back to its senses");
+            assert_eq!(fixes(&mut keeper, 120, 150, off), [0; 0], "not the sum of two moments");
+            assert_eq!(keeper.resolve(BootInstant(100_000)), Some(UtcMs(NOON + 100_000)));
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_told_for_long_enough_replaces_the_wrong_one_of_before() {
+        for off in [-86_400_000, 86_400_000, -2_000] {
+            let mut keeper = AnchorKeeper::default();
+            assert_eq!(fixes(&mut keeper, 0, 60, off), [2], "a cold receiver's date");
+            assert_eq!(fixes(&mut keeper, 60, 120, 0), [92]);
+            assert_eq!(
+                keeper.resolve(BootInstant(0)),
+                Some(UtcMs(NOON)),
+                "also for what was before"
+            );
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_told_with_breaks_is_not_believed() {
         let mut keeper = AnchorKeeper::default();
-        for second in 0..3 {
-            fix(&mut keeper, second * 1_000, NOON + second * 1_000);
+        assert_eq!(fixes(&mut keeper, 0, 10, 0), [2]);
+        for n in 1..6 {
+            let from = n * 100;
+            assert_eq!(fixes(&mut keeper, from, from + 20, 60_000), [0; 0]);
         }
-        for second in 3..9 {
-            assert_eq!(fix(&mut keeper, second * 1_000, NOON - 90_000 + second * 1_000), None);
-        }
-        assert_eq!(keeper.refused(), 4);
+    }
+
+    #[test]
+    fn a_system_clock_that_is_set_while_it_is_synchronised_is_followed_both_ways() {
+        let mut keeper = AnchorKeeper::default();
+        let mut told = |from: i64, to: i64, off: i64| {
+            let stored = |s: i64| {
+                keeper.system(BootInstant(s * 1_000), UtcMs(NOON + s * 1_000 + off)).map(|_| s)
+            };
+            (from..to).filter_map(stored).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, 100, 0), [0]);
+        assert_eq!(told(100, 200, 3_600_000), [130]);
+        assert_eq!(told(200, 300, -3_600_000), [230]);
+        assert_eq!(keeper.resolve(BootInstant(0)), Some(UtcMs(NOON - 3_600_000)));
+    }
+
+    #[test]
+    fn after_a_start_in_the_same_boot_a_step_needs_as_long() {
+        let mut before = AnchorKeeper::default();
+        assert_eq!(fixes(&mut before, 0, 10, 0), [2]);
+        let mut keeper = AnchorKeeper::new(before.stored().to_vec());
+        assert_eq!(fixes(&mut keeper, 20, 100, 60_000), [52]);
     }
 
     #[test]

@@ -3,25 +3,91 @@
 
 use super::{Anchor, AnchorSource, BootInstant, UtcMs};
 
+/// A leap second, and the errors of two anchors. What is further off is no drift.
+const STEP_MS: i64 = 1_500;
+
+/// A crystal is off by 100 ppm at worst; the kernel slews the clock by 500 at most.
+const DRIFT_PPM: i64 = 500;
+
+/// How far a source may be off the one that is used before somebody should know.
+const DISAGREES_MS: i64 = 2_000;
+
 /// Wall time at `at`, or `None` without an anchor.
 ///
-/// Only the anchors of the most trusted source count. Between two of them time is
-/// interpolated, outside them the nearest serves. `anchors` may come in any order.
+/// Only the anchors of the most trusted source count, and of those only the ones since its
+/// last step: where a clock was set, one of its times before and after was wrong, and what
+/// was told last and for longer than a moment (`anchors`) is taken for the whole boot. Time
+/// never goes backwards within one. Between two anchors time is interpolated, outside them
+/// the nearest serves. `anchors` may come in any order.
 pub fn resolve(anchors: &[Anchor], at: BootInstant) -> Option<UtcMs> {
-    let source = best_source(anchors)?;
-    let trusted = || anchors.iter().filter(|a| a.source == source);
-    let before = trusted().filter(|a| a.at <= at).max_by_key(|a| a.at);
-    let after = trusted().filter(|a| a.at > at).min_by_key(|a| a.at);
-    match (before, after) {
-        (Some(a), Some(b)) => Some(between(a, b, at)),
-        (Some(a), None) | (None, Some(a)) => Some(UtcMs(a.utc.0 + at.since_ms(a.at))),
-        (None, None) => None,
-    }
+    resolve_by(anchors, best_source(anchors)?, at)
 }
 
 /// The most trusted source that has an anchor.
 pub fn best_source(anchors: &[Anchor]) -> Option<AnchorSource> {
     anchors.iter().map(|a| a.source).max()
+}
+
+/// Whether between two anchors of one source its clock was set, rather than drifted.
+pub fn is_step(earlier: &Anchor, later: &Anchor) -> bool {
+    let gone = later.at.since_ms(earlier.at);
+    let told = later.utc.0.saturating_sub(earlier.utc.0);
+    told < 0 || (told.saturating_sub(gone)).abs() > STEP_MS + gone / 1_000 * DRIFT_PPM / 1_000
+}
+
+/// A source that is far off the one that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Which is off.
+    pub source: AnchorSource,
+    /// By how many milliseconds it is ahead; negative where it is behind.
+    pub ahead_ms: i64,
+}
+
+/// The sources that are far off the one that is used, by what each told last.
+pub fn disagreements(anchors: &[Anchor]) -> Vec<Disagreement> {
+    let Some(best) = best_source(anchors) else { return Vec::new() };
+    let of = |source| anchors.iter().filter(move |a| a.source == source).max_by_key(|a| a.at);
+    [AnchorSource::Operator, AnchorSource::System, AnchorSource::Gps]
+        .into_iter()
+        .filter(|source| *source != best)
+        .filter_map(|source| {
+            let told = of(source)?;
+            let ahead_ms = told.utc.0 - resolve_by(anchors, best, told.at)?.0;
+            let far = ahead_ms.abs() > DISAGREES_MS.max(told.err_ms);
+            far.then_some(Disagreement { source, ahead_ms })
+        })
+        .collect()
+}
+
+fn resolve_by(anchors: &[Anchor], source: AnchorSource, at: BootInstant) -> Option<UtcMs> {
+    if anchors.is_sorted_by_key(|a| a.at) {
+        nearest(anchors.iter().rev().filter(|a| a.source == source), at)
+    } else {
+        let mut sorted: Vec<&Anchor> = anchors.iter().filter(|a| a.source == source).collect();
+        sorted.sort_by_key(|a| a.at);
+        nearest(sorted.into_iter().rev(), at)
+    }
+}
+
+/// By anchors of one source, the newest first.
+fn nearest<'a>(newest_first: impl Iterator<Item = &'a Anchor>, at: BootInstant) -> Option<UtcMs> {
+    let (mut before, mut after): (Option<&Anchor>, Option<&Anchor>) = (None, None);
+    for anchor in newest_first {
+        if after.is_some_and(|later| is_step(anchor, later)) {
+            break;
+        }
+        if anchor.at <= at {
+            before = Some(anchor);
+            break;
+        }
+        after = Some(anchor);
+    }
+    match (before, after) {
+        (Some(a), Some(b)) => Some(between(a, b, at)),
+        (Some(a), None) | (None, Some(a)) => Some(UtcMs(a.utc.0 + at.since_ms(a.at))),
+        (None, None) => None,
+    }
 }
 
 fn between(a: &Anchor, b: &Anchor, at: BootInstant) -> UtcMs {
@@ -67,6 +133,47 @@ mod tests {
         assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(5_000)));
         anchors.push(anchor(10, 1_000_010, AnchorSource::Gps));
         assert_eq!(resolve(&anchors, BootInstant(0)), Some(UtcMs(1_000_000)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_dates_the_whole_boot_by_what_it_told_last() {
+        let hour = 3_600_000;
+        for step in [-hour, hour, -2_100, 2_100] {
+            let system = |at: i64, utc: i64| anchor(at, utc, AnchorSource::System);
+            let now = 9 * hour + step;
+            let set = [system(0, 8 * hour), system(600_000, now), system(1_200_000, now + 600_020)];
+            let told = |at: i64| resolve(&set, BootInstant(at)).unwrap().0 - now;
+            assert_eq!([told(0), told(599_000), told(600_000)], [-600_000, -1_000, 0], "{step}");
+            assert_eq!([told(900_000), told(1_300_000)], [300_010, 700_020], "{step}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_no_step_and_moves_no_reading_by_more_than_it() {
+        let leap = [
+            anchor(0, 1_000_000, AnchorSource::Gps),
+            anchor(600_000, 1_600_010, AnchorSource::Gps),
+            anchor(900_000, 1_899_010, AnchorSource::Gps),
+            anchor(1_500_000, 2_499_020, AnchorSource::Gps),
+        ];
+        for at in (0..2_000_000).step_by(1_000) {
+            let truth = 1_000_000 + at - if at > 899_000 { 1_000 } else { 0 };
+            let off = resolve(&leap, BootInstant(at)).unwrap().0 - truth;
+            assert!(off.abs() <= 1_020, "{at}: {off}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_far_off_the_one_that_is_used_is_named() {
+        use AnchorSource::{Gps, Operator, System};
+        let gps = anchor(10_000, 1_010_000, Gps);
+        let close = [anchor(0, 1_001_900, System), gps];
+        assert_eq!(disagreements(&close), []);
+        let by_hand = Anchor { err_ms: 60_000, ..anchor(0, 950_000, Operator) };
+        assert_eq!(disagreements(&[by_hand, gps]), [], "good to the minute");
+        let far = [anchor(0, 1_000_000, System), gps, anchor(20_000, 900_000, System)];
+        let found = Disagreement { source: System, ahead_ms: -120_000 };
+        assert_eq!(disagreements(&far), [found], "by what it told last");
     }
 
     proptest! {

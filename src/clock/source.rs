@@ -18,6 +18,9 @@ use crate::config::TrustSystem;
 /// Where Linux tells the id of this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
+/// Two clocks that are read within this are read at one moment.
+const AT_ONCE_MS: i64 = 50;
+
 /// Why the clocks can't be read.
 #[derive(Debug, Error)]
 pub enum ClockError {
@@ -83,15 +86,26 @@ impl Clock {
         UtcMs(now)
     }
 
-    /// What the system's wall clock says, where that may be believed: by this setting, and not
-    /// before the program was made.
-    pub fn trusted(&self, trust: TrustSystem) -> Option<UtcMs> {
-        let believed = match trust {
+    /// What the system's wall clock says, and when in this boot, where this setting believes
+    /// it. `None` too where the clock was set while it was being read.
+    pub fn told(&self, trust: TrustSystem) -> Option<(BootInstant, UtcMs)> {
+        let believed = || match trust {
             TrustSystem::Auto => self.synchronised(),
             TrustSystem::Always => true,
             TrustSystem::Never => false,
         };
-        believed.then(|| self.wall()).filter(|wall| *wall >= RELEASE_FLOOR)
+        if !believed() {
+            return None;
+        }
+        let (before, wall, after) = (self.now(), self.wall(), self.now());
+        // A task that stood still between the two would give them as one moment.
+        let at_once = after.since_ms(before) <= AT_ONCE_MS;
+        (at_once && believed()).then_some((before, wall))
+    }
+
+    /// The same, not before the program was made.
+    pub fn trusted(&self, trust: TrustSystem) -> Option<UtcMs> {
+        self.told(trust).map(|(_, wall)| wall).filter(|wall| *wall >= RELEASE_FLOOR)
     }
 
     /// Whether the kernel calls the wall clock synchronised.

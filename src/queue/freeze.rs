@@ -6,6 +6,7 @@
 //! retry sends the same bytes.
 
 mod record;
+mod second;
 mod walk;
 
 use std::cell::Cell;
@@ -23,9 +24,6 @@ use crate::reading::{Seq, SpanId, State};
 use record::{Frozen, Row};
 
 const DOING: &str = "freeze a batch";
-
-/// How far a record's second may be moved from the resolved one.
-const MOVED_AT_MOST_S: i64 = 2;
 
 /// Readings carried over from a damaged queue that one list is asked about. They take no
 /// part of a request, so that a batch of them is larger; one transaction writes their bytes,
@@ -241,12 +239,19 @@ impl Freezer<'_> {
         Ok(record)
     }
 
-    /// The second that a reading gets: that of its resolved time, or the next one after
-    /// its predecessor's, moved by at most two; `None` where those are taken.
+    /// The second that a reading gets: that of its resolved time, or the nearest one after its
+    /// predecessor's and before that of a successor in its boot, moved by at most two; `None`
+    /// where those are taken. It moves back only where it must: what is frozen late, for it got
+    /// its job or place late, may have been left just too little room by then.
     fn free_second(&self, row: &Row, resolved: i64) -> Result<Option<i64>, QueueError> {
         let before = self.second_before(row, resolved)?;
-        let mut second = before.map_or(resolved, |b| resolved.max(b.saturating_add(1)));
-        while second <= resolved + MOVED_AT_MOST_S {
+        let after = self.second_after(row)?;
+        let moved = [0, 1, 2, -1, -2].map(|moved| resolved.saturating_add(moved));
+        let fits = |second: &i64| {
+            before.is_none_or(|before| *second > before)
+                && after.is_none_or(|after| *second < after)
+        };
+        for second in moved.into_iter().filter(fits) {
             let taken: bool = self
                 .db
                 .prepare_cached(
@@ -257,7 +262,6 @@ impl Freezer<'_> {
             if !taken {
                 return Ok(Some(second));
             }
-            second += 1;
         }
         Ok(None)
     }

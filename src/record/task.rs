@@ -19,7 +19,7 @@ use crate::assignment::Wanted;
 use crate::clock::anchors::AnchorKeeper;
 use crate::clock::source::Clock;
 use crate::clock::{Anchor, BootInstant};
-use crate::config::{GpsSource, TrustSystem};
+use crate::config::GpsSource;
 use crate::failpoint;
 use crate::progress::Pulse;
 use crate::queue::{Queue, QueueError, Store};
@@ -177,16 +177,11 @@ impl Record {
     fn tick(&mut self, now: BootInstant) {
         self.keep.try_again();
         let trust = self.parts.rig.borrow().config.clock.trust_system;
-        let believed = match trust {
-            TrustSystem::Auto => self.parts.clock.synchronised(),
-            TrustSystem::Always => true,
-            TrustSystem::Never => false,
-        };
-        if believed && self.keep.wants_anchors() {
-            let wall = self.parts.clock.wall();
-            if let Some(anchor) = self.keeper.system(self.parts.clock.now(), wall) {
-                self.keep.anchor(anchor);
-            }
+        if self.keep.wants_anchors()
+            && let Some((at, wall)) = self.parts.clock.told(trust)
+            && let Some(anchor) = self.keeper.system(at, wall)
+        {
+            self.keep.anchor(anchor);
         }
         let before = self.view.recorder.take().map(|view| view.tally).unwrap_or_default();
         let view = self.recorder.view(now);

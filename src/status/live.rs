@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::assignment::Wanted;
-use crate::clock::resolve::{best_source, resolve};
+use crate::clock::resolve::{best_source, disagreements, resolve};
 use crate::clock::source::Clock;
 use crate::clock::{Anchor, UtcMs};
 use crate::config::Config;
@@ -128,6 +128,9 @@ impl Live {
             "source": best_source(&anchors),
             "anchors": anchors.len(),
             "system_synchronised": self.clock.synchronised(),
+            "disagreeing": disagreements(&anchors).iter().map(|d| {
+                json!({ "source": d.source, "ahead_s": d.ahead_ms as f64 / 1000.0 })
+            }).collect::<Vec<_>>(),
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use gps::gps;
 pub use remarks::undated_boot;
-use remarks::{checked, disk, learnt, undated_boots};
+use remarks::{checked, disagreeing, disk, learnt, undated_boots};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -142,9 +142,10 @@ fn not_durable(out: &mut String, n: &Value) -> std::fmt::Result {
 
 fn clock(out: &mut String, c: &Value) -> std::fmt::Result {
     match c["time"].as_str() {
-        Some(time) => writeln!(out, "clock     {time} by {}", word(&c["source"])),
-        None => writeln!(out, "clock     NO TIME yet: readings are kept and wait for it"),
+        Some(time) => writeln!(out, "clock     {time} by {}", word(&c["source"]))?,
+        None => writeln!(out, "clock     NO TIME yet: readings are kept and wait for it")?,
     }
+    disagreeing(out, c)
 }
 
 fn job(out: &mut String, j: &Value) -> std::fmt::Result {

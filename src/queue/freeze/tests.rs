@@ -208,24 +208,19 @@ fn readings_assigned_in_the_evening_keep_their_own_seconds() {
 #[test]
 fn a_meter_that_comes_back_is_pushed_by_its_own_readings_alone() {
     let mut store = store();
-    let by = |serial: &str, second, n| {
+    let by = |serial: &str, at, n| {
         let reason = SegmentReason::Meter;
         let first = segment(n, 0, reason);
-        Reading { serial: serial.to_owned(), segment: first, ..reading(second, n, 0) }
+        let serial = serial.to_owned();
+        Reading { at: BootInstant(at), serial, segment: first, ..reading(0, n, 0) }
     };
-    store.append(&Reading { span: to_job("a", true), ..by("A", 10, 0) }).unwrap();
+    store.append(&Reading { span: to_job("a", true), ..by("A", 29_000, 0) }).unwrap();
     let none = Some(NewSpan { assignment: None, origin: Origin::Pick, owns_reading: true });
-    store.append(&by("B", 20, 0)).unwrap();
-    // Recorded without a job, in the same seconds as what follows, and assigned last.
-    store.append(&Reading { span: none, ..by("A", 30, 0) }).unwrap();
-    store.append(&Reading { span: to_job("b", true), ..by("A", 40, 0) }).unwrap();
+    store.append(&by("B", 30_000, 0)).unwrap();
+    // Recorded without a job, in the second of the first one, and assigned last.
+    store.append(&Reading { span: none, ..by("A", 29_600, 0) }).unwrap();
+    store.append(&Reading { span: to_job("b", true), ..by("A", 31_000, 0) }).unwrap();
     anchor(&mut store);
-    // Boot time 30 and 40 are one second; 10 is the second before.
-    for (at, utc) in [(10_000, NOON_S + 29), (20_000, NOON_S + 30), (40_000, NOON_S + 30)] {
-        let utc = UtcMs(utc * 1000);
-        let source = AnchorSource::Gps;
-        store.add_anchor(Anchor { at: BootInstant(at), utc, err_ms: 0, source }).unwrap();
-    }
     assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 2]);
     assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [4]);
     store.assign(&Selector::default(), &assignment("late")).unwrap();
@@ -239,7 +234,7 @@ fn a_meter_that_comes_back_is_pushed_by_its_own_readings_alone() {
         .map(Result::unwrap)
         .collect();
     let after_noon: Vec<i64> = seconds.iter().map(|s| s - NOON_S).collect();
-    assert_eq!(after_noon, [29, 30, 31, 30]);
+    assert_eq!(after_noon, [29, 30, 30, 31]);
 }
 
 #[test]
@@ -250,14 +245,10 @@ fn two_readings_in_one_second_are_a_second_apart_or_held() {
         .append(&Reading { segment: opens, span: to_job("a", true), ..reading(10, 0, 0) })
         .unwrap();
     for n in 1..=4 {
-        store.append(&reading(10 + n, 100 * n as u64, 100)).unwrap();
+        let at = BootInstant(10_000 + 100 * n);
+        store.append(&Reading { at, ..reading(0, 100 * n as u64, 100) }).unwrap();
     }
-    // A clock that ran at a hundredth of its speed puts all five into one second.
-    for (at, utc) in [(10_000, NOON_S * 1000), (20_000, NOON_S * 1000 + 100)] {
-        let anchor =
-            Anchor { at: BootInstant(at), utc: UtcMs(utc), err_ms: 0, source: AnchorSource::Gps };
-        store.add_anchor(anchor).unwrap();
-    }
+    anchor(&mut store);
     let batch = freeze(&mut store, &oldest(), 10);
     assert_eq!(seqs(&batch), [1, 2, 3], "moved by 0, 1 and 2 s");
     let balance = super::super::balance::draw(&store.db).unwrap();
@@ -271,15 +262,13 @@ fn a_run_of_time_conflicts_is_marked_at_once_and_what_is_behind_it_is_taken() {
     let mut store = store();
     let opens = segment(0, 0, SegmentReason::First);
     store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(0, 0, 0) }).unwrap();
+    // All but the last stand in one second.
     for n in 1..=RUN {
-        store.append(&reading(n, 100 * n as u64, 100)).unwrap();
+        let at = BootInstant(n);
+        store.append(&Reading { at, ..reading(0, 100 * n as u64, 100) }).unwrap();
     }
     store.append(&reading(1000, 100 * (RUN as u64 + 1), 100)).unwrap();
-    // All but the last stand in one second.
-    for (at, utc) in [(0, 0), (999_000, 500), (1_000_000, 100_000)] {
-        let (at, utc) = (BootInstant(at), UtcMs(NOON_S * 1000 + utc));
-        store.add_anchor(Anchor { at, utc, err_ms: 0, source: AnchorSource::Gps }).unwrap();
-    }
+    anchor(&mut store);
     for taken in 1..=3 {
         assert_eq!(seqs(&freeze(&mut store, &oldest(), 1)), [taken], "moved by up to 2 s");
     }
@@ -558,4 +547,54 @@ fn a_job_that_cannot_be_asked_about_does_not_fill_the_memory_nor_block_others() 
     let settled: Vec<_> = batches[0].seqs.iter().map(|s| (*s, Outcome::Sent(None))).collect();
     store.settle(&settled, &[], None).unwrap();
     assert_eq!(taken(&mut store).seqs[0], Seq(4001), "the next are asked about");
+}
+
+#[test]
+fn what_gets_its_job_late_never_passes_what_was_recorded_after_it() {
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
+    let nowhere = |second, n| Reading { place: None, ..reading(second, n, 100) };
+    store.append(&nowhere(5, 100)).unwrap();
+    store.append(&nowhere(9, 200)).unwrap();
+    store.append(&reading(10, 300, 100)).unwrap();
+    anchor(&mut store);
+    assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 4]);
+    // The clock turns out to have been 6.5 s slow: the fourth stays where it was frozen.
+    let (at, utc) = (BootInstant(20_000), UtcMs(NOON_S * 1000 + 26_500));
+    store.add_anchor(Anchor { at, utc, err_ms: 0, source: AnchorSource::Gps }).unwrap();
+    let all = Selector { seq: Some((Seq(1), Seq(4))), ..Selector::default() };
+    store.place(&all, crate::reading::Place { lat_e7: 1, lon_e7: 1 }).unwrap();
+    let late = freeze(&mut store, &oldest(), 10);
+    assert_eq!(seqs(&late), [2], "back by 2 s, and the third has no room left");
+    let date = |n: usize| {
+        let record: Value = serde_json::from_slice(&late.as_ref().unwrap().records[n]).unwrap();
+        record["ApplicationDate"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(date(0), "2027-05-02T05:16:51-05:00");
+    assert_eq!(super::super::balance::draw(&store.db).unwrap().time_conflict, 1);
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_told_apart_by_its_offset() {
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(0, 0, 0) }).unwrap();
+    for (n, second) in [(1, 3_598), (2, 3_600), (3, 7_199), (4, 7_200)] {
+        store.append(&reading(second, 100 * n, 100)).unwrap();
+    }
+    // The clocks go back an hour after it: 2026-11-01T06:00:00Z is 01:00 in Chicago.
+    let utc = UtcMs("2026-11-01T06:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+    let source = AnchorSource::System;
+    store.add_anchor(Anchor { at: BootInstant(0), utc, err_ms: 0, source }).unwrap();
+    let batch = freeze(&mut store, &oldest(), 10).unwrap();
+    let dates: Vec<String> = batch
+        .records
+        .iter()
+        .map(|record| serde_json::from_slice::<Value>(record).unwrap())
+        .map(|record| record["ApplicationDate"].as_str().unwrap()["2026-11-01T".len()..].to_owned())
+        .collect();
+    let expected =
+        ["01:00:00-05:00", "01:59:58-05:00", "01:00:00-06:00", "01:59:59-06:00", "02:00:00-06:00"];
+    assert_eq!(dates, expected);
 }

@@ -265,7 +265,8 @@ impl Model {
         batch
     }
 
-    /// Its own second, or one of the next two, after its predecessor's and free.
+    /// Its own second, or one of the next two, or of the two before, after its predecessor's,
+    /// before its successor's in the same boot, and free.
     fn second(&self, row: &Row) -> Option<i64> {
         if let Some(frozen) = &row.frozen {
             return Some(frozen.second);
@@ -278,8 +279,15 @@ impl Model {
             .collect();
         let resolved = self.time(row)?.floor_s();
         let before = of_meter.range(..row.seq).next_back().map(|(_, second)| *second);
-        let earliest = before.map_or(resolved, |before| resolved.max(before + 1));
-        (earliest..=resolved + 2).find(|second| !of_meter.values().any(|taken| taken == second))
+        let after = of_meter.range(Seq(row.seq.0 + 1)..).next();
+        let after = after.filter(|(seq, _)| self.row(**seq).boot == row.boot).map(|(_, s)| *s);
+        let fits = |second: &i64| {
+            before.is_none_or(|before| *second > before)
+                && after.is_none_or(|after| *second < after)
+                && !of_meter.values().any(|taken| taken == second)
+        };
+        let back = [resolved - 1, resolved - 2];
+        (resolved..=resolved + 2).chain(back).find(fits)
     }
 
     /// Rule 22 and 23, as the store is told of them.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::lines;
+use super::{lines, word};
 
 /// What a test record has shown of this server; of another it is worth nothing.
 pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
@@ -35,6 +35,20 @@ pub(super) fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
             out,
             "disk      LARGE: the queue has {} MiB (queue.max_bytes); nothing is deleted for it",
             mib(&d["queue_bytes"])
+        )?;
+    }
+    Ok(())
+}
+
+/// Clocks that are far off the one that readings are dated by.
+pub(super) fn disagreeing(out: &mut String, c: &Value) -> std::fmt::Result {
+    for clock in c["disagreeing"].as_array().into_iter().flatten() {
+        let ahead_s = clock["ahead_s"].as_f64().unwrap_or(0.0);
+        let (off, way) = if ahead_s < 0.0 { (-ahead_s, "behind") } else { (ahead_s, "ahead") };
+        writeln!(
+            out,
+            "          DISAGREES: {} tells a time {off:.1} s {way}; it is not used",
+            word(&clock["source"])
         )?;
     }
     Ok(())
