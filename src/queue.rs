@@ -10,6 +10,7 @@ mod anchor;
 mod append;
 mod aside;
 mod assign;
+mod backfill;
 mod balance;
 pub mod ballast;
 mod batch;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::rows::integer;
 use super::store::{Last, OpenSpan, SegmentStart};
-use super::{Doing, Position, QueueError, Store};
+use super::{Doing, Position, QueueError, Store, backfill};
 use crate::failpoint;
 use crate::reading::{Flag, Flags, NewSegment, NewSpan, Reading, SegmentId, Seq, SpanId};
 use crate::units::Microlitres;
@@ -42,6 +42,19 @@ impl Store {
     /// Where they can't be written; nothing has changed then, and the same readings may be
     /// offered again.
     pub fn append_all(&mut self, readings: &[Reading]) -> Result<Vec<Appended>, QueueError> {
+        self.append_and_fill(readings, false)
+    }
+
+    /// The same; with `fill`, what was recorded in a short hole of the fixes gets a place with
+    /// the reading that ends it.
+    ///
+    /// # Errors
+    /// As [`Store::append_all`].
+    pub fn append_and_fill(
+        &mut self,
+        readings: &[Reading],
+        fill: bool,
+    ) -> Result<Vec<Appended>, QueueError> {
         let mut head = Head {
             boot: self.boot,
             last: self.last.clone(),
@@ -52,6 +65,13 @@ impl Store {
         let tx = Self::begin(&mut self.db, DOING)?;
         let appended =
             readings.iter().map(|r| head.append(&tx, r)).collect::<Result<Vec<_>, _>>()?;
+        if fill {
+            for (reading, appended) in readings.iter().zip(&appended) {
+                if reading.place.is_some() {
+                    backfill::fill(&tx, self.boot, appended.seq)?;
+                }
+            }
+        }
         failpoint::pass("append_before_commit");
         tx.commit().doing(DOING)?;
         failpoint::pass("append_after_commit");

@@ -42,6 +42,8 @@ pub struct Keep {
     trouble: Option<(String, &'static str)>,
     impossible: u64,
     told_full: bool,
+    /// Whether readings in a short hole of the fixes get a place afterwards.
+    backfill: bool,
 }
 
 /// A write that is under way.
@@ -80,7 +82,13 @@ impl Keep {
             trouble: None,
             impossible: 0,
             told_full: false,
+            backfill: false,
         }
+    }
+
+    /// Whether readings in a short hole of the fixes get a place afterwards.
+    pub fn set_backfill(&mut self, yes: bool) {
+        self.backfill = yes;
     }
 
     /// A reading that is to be kept.
@@ -120,9 +128,9 @@ impl Keep {
             return;
         }
         let (anchors, readings) = self.unsaved.next();
-        let (queue, many) = (self.queue.clone(), readings.len());
+        let (queue, many, fill) = (self.queue.clone(), readings.len(), self.backfill);
         let kept = tokio::spawn(async move {
-            queue.call(move |store| Ok(write(store, &anchors, &readings))).await
+            queue.call(move |store| Ok(write(store, &anchors, &readings, fill))).await
         });
         self.flight = Some(Flight { kept, readings: many, since: Instant::now() });
     }
@@ -251,7 +259,7 @@ impl Keep {
 
 /// Anchors first: a power cut in between leaves time without readings. The other way round
 /// it would leave a boot's readings without time, for good if it was its first anchor.
-fn write(store: &mut Store, anchors: &[Anchor], readings: &[Reading]) -> Kept {
+fn write(store: &mut Store, anchors: &[Anchor], readings: &[Reading], fill: bool) -> Kept {
     let mut kept = Kept::default();
     for anchor in anchors {
         match store.add_anchor(*anchor) {
@@ -265,7 +273,7 @@ fn write(store: &mut Store, anchors: &[Anchor], readings: &[Reading]) -> Kept {
     if readings.is_empty() {
         return kept;
     }
-    match store.append_all(readings) {
+    match store.append_and_fill(readings, fill) {
         Ok(appended) => {
             kept.readings = appended.len();
             kept.last = appended.last().map(|a| a.seq);

@@ -97,7 +97,8 @@ impl Record {
         parts.anchors.send_replace(anchors.clone());
         let keeper = AnchorKeeper::new(anchors);
         let (recorded, known) = (parts.recorded.clone(), parts.anchors.clone());
-        let keep = Keep::new(parts.queue.clone(), directory, recorded, known);
+        let mut keep = Keep::new(parts.queue.clone(), directory, recorded, known);
+        keep.set_backfill(parts.rig.borrow().config.gps.backfill);
         Ok(Self { parts, recorder, keeper, ahead: None, keep, view: RecordView::default() })
     }
 
@@ -192,6 +193,7 @@ impl Record {
     }
 
     fn reconfigure(&mut self) {
+        self.keep.set_backfill(self.parts.rig.borrow().config.gps.backfill);
         match self.parts.rig.borrow_and_update().rules() {
             Ok(rules) => self.recorder.set_rules(rules),
             // `check` has let it pass, so this is ours; the old rules stay in force.
