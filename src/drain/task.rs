@@ -284,9 +284,12 @@ impl Drain {
         let Some(client) = &self.client else { return Ok(()) };
         self.parts.view.send_replace(self.machine.view("asking", None, Instant::now()));
         let (doubted, of) = (self.machine.doubted(&key), key.clone());
+        let many = doubted.len();
         let (doubted, sent) = self
             .ask(move |store| Ok((store.frozen(&doubted)?, store.newest_sent(&of, PROOF)?)))
             .await?;
+        // What was set aside on the way is in doubt no longer.
+        self.recount |= doubted.len() < many;
         let look = self.recogniser.look_for(doubted, sent);
         let asked_at = Instant::now();
         failpoint::pass("ask_before");

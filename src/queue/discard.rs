@@ -141,7 +141,7 @@ fn named(db: &Connection, which: &Selector) -> rusqlite::Result<Vec<Named>> {
     .collect()
 }
 
-/// Takes back the rejections among these: those that were in doubt are so again, since
+/// Takes back the rejections among these, and what was set aside as unreadable: those that were in doubt are so again, since
 /// JobCloser may have them, and are asked about before they are sent. Returns how many.
 pub(super) fn take_back(
     db: &Connection,
@@ -151,7 +151,7 @@ pub(super) fn take_back(
     let ruled: Vec<(Seq, State)> = db
         .prepare(
             "SELECT u.seq, u.was FROM ruling u JOIN reading r ON r.seq = u.seq
-             WHERE r.state = 3 AND u.seq BETWEEN ?1 AND ?2 AND r.boot = coalesce(?3, r.boot)",
+             WHERE r.state IN (3, 7) AND u.seq BETWEEN ?1 AND ?2 AND r.boot = coalesce(?3, r.boot)",
         )?
         .query_map(params![low, high, boot], |r| Ok((r.get(0)?, r.get(1)?)))?
         .collect::<Result<_, _>>()?;

@@ -77,8 +77,21 @@ impl Store {
 /// What is wrong with a reading that was set aside as unreadable, or `None` for one that
 /// wasn't.
 pub(super) fn problem(db: &Connection, seq: Seq) -> Result<Option<String>, QueueError> {
-    Ok(Row::of(db, seq, State::Unreadable)?
-        .map(|row| row.err().unwrap_or_else(|| "no calendar has its second".to_owned())))
+    let row = Row::of(db, seq, State::Unreadable)?;
+    if let Some(Err(why)) = row {
+        return Ok(Some(why));
+    }
+    // What is wrong with one that was frozen was kept.
+    let kept = db
+        .query_row(
+            "SELECT u.reason FROM ruling u JOIN reading r ON r.seq = u.seq
+             WHERE u.seq = ?1 AND r.state = ?2",
+            params![seq, State::Unreadable],
+            |r| r.get(0),
+        )
+        .optional()
+        .doing(DOING)?;
+    Ok(kept.or_else(|| row.map(|_| "no calendar has its second".to_owned())))
 }
 
 fn next_attempt(db: &Connection) -> Result<i64, QueueError> {
@@ -277,32 +290,36 @@ impl Freezer<'_> {
         let pushed: bool = self
             .db
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = ?1 AND utc_s >= ?2)",
+                // A text that damage has left there is above every number.
+                "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = ?1 AND utc_s BETWEEN ?2 AND ?3)",
             )
-            .and_then(|mut s| s.query_row(params![row.meter, resolved], |r| r.get(0)))
+            .and_then(|mut s| s.query_row(params![row.meter, resolved, i64::MAX], |r| r.get(0)))
             .doing(DOING)?;
         if !pushed {
             return Ok(None);
         }
-        let nearest: Option<(i64, i64)> = self
+        let nearest: Option<Option<(i64, i64)>> = self
             .db
             .prepare_cached(
                 "SELECT meter, utc_s FROM delivery WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
             )
-            .and_then(|mut s| s.query_row([row.seq], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+            .and_then(|mut s| {
+                s.query_row([row.seq], |r| Ok(r.get(0).ok().zip(r.get(1).ok()))).optional()
+            })
             .doing(DOING)?;
         match nearest {
             None => Ok(None),
-            Some((meter, second)) if meter == row.meter => Ok(Some(second)),
+            Some(Some((meter, second))) if meter == row.meter => Ok(Some(second)),
             // Assigned late, and the first after a change of meters: once for such a run
-            // the meter's own entries are walked, in the index alone.
+            // the meter's own entries are walked, in the index alone. So they are where the
+            // nearest can't be decoded.
             Some(_) => self
                 .db
                 .prepare_cached(
                     "SELECT utc_s, max(seq) FROM delivery INDEXED BY delivery_second
-                     WHERE meter = ?1 AND seq < ?2",
+                     WHERE meter = ?1 AND seq < ?2 AND utc_s <= ?3",
                 )
-                .and_then(|mut s| s.query_row(params![row.meter, row.seq], |r| r.get(0)))
+                .and_then(|mut s| s.query_row(params![row.meter, row.seq, i64::MAX], |r| r.get(0)))
                 .doing(DOING),
         }
     }

@@ -6,9 +6,9 @@
 
 use std::cmp::Reverse;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Doing, QueueError, Store};
+use super::{Doing, QueueError, Store, unreadable};
 use crate::delivery::{Frozen, JobKey, OpenAttempt, Outcome};
 use crate::failpoint;
 use crate::reading::{Flag, Seq, SpanId, State};
@@ -44,57 +44,80 @@ impl Store {
         Ok(())
     }
 
-    /// Attempts with readings in doubt, oldest first.
+    /// Attempts with readings in doubt, oldest first. One of which it can't be told which
+    /// attempt or job it was is set aside as unreadable, and the rest goes on.
     ///
     /// # Errors
-    /// Where the rows can't be read.
+    /// Where the rows can't be read, or what can't be told not be set aside.
     pub fn open_attempts(&self) -> Result<Vec<OpenAttempt>, QueueError> {
         let mut statement = self
             .db
             .prepare(
                 "SELECT d.attempt, p.event, p.job, r.seq
-                 FROM reading r JOIN delivery d ON d.seq = r.seq JOIN span p ON p.id = r.span
+                 FROM reading r LEFT JOIN delivery d ON d.seq = r.seq LEFT JOIN span p ON p.id = r.span
                  WHERE r.state = 1 ORDER BY d.attempt, r.seq",
             )
             .doing(DOING)?;
         let rows = statement
             .query_map([], |r| {
-                let key = JobKey { event: r.get(1)?, job: r.get(2)? };
-                Ok((r.get::<_, i64>(0)?, key, r.get::<_, Seq>(3)?))
+                let key = || Ok((r.get(0)?, JobKey { event: r.get(1)?, job: r.get(2)? }));
+                Ok((r.get::<_, Seq>(3)?, key().map_err(|err| unreadable::what(r, &err))))
             })
             .doing(DOING)?;
         let mut attempts: Vec<OpenAttempt> = Vec::new();
+        let mut bad = Vec::new();
         for row in rows {
-            let (id, key, seq) = row.doing(DOING)?;
-            match attempts.last_mut().filter(|a| a.id == id) {
-                Some(attempt) => attempt.seqs.push(seq),
-                None => attempts.push(OpenAttempt { id, key, seqs: vec![seq] }),
+            let (seq, told) = row.doing(DOING)?;
+            match (told, attempts.last_mut()) {
+                (Err(why), _) => bad.push((seq, State::InDoubt, why)),
+                (Ok((id, key)), Some(attempt)) if attempt.id == id && attempt.key == key => {
+                    attempt.seqs.push(seq);
+                }
+                (Ok((id, key)), _) => attempts.push(OpenAttempt { id, key, seqs: vec![seq] }),
             }
         }
+        drop(statement);
+        self.set_frozen_aside(&bad)?;
         Ok(attempts)
     }
 
-    /// The frozen keys of readings in doubt.
+    /// The frozen keys of readings in doubt. One that can't be told is set aside as
+    /// unreadable and isn't among them.
     ///
     /// # Errors
-    /// Where the rows can't be read.
+    /// Where the rows can't be read, or what can't be told not be set aside.
     pub fn frozen(&self, seqs: &[Seq]) -> Result<Vec<Frozen>, QueueError> {
         let mut found = Vec::with_capacity(seqs.len());
+        let mut bad = Vec::new();
         let mut statement = self
             .db
             .prepare_cached(
-                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min
-                 FROM delivery d JOIN reading r ON r.seq = d.seq JOIN meter m ON m.id = d.meter
-                 WHERE d.seq = ?1 AND r.state IN (0, 1)",
+                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, r.state
+                 FROM reading r LEFT JOIN delivery d ON r.seq = d.seq LEFT JOIN meter m ON m.id = d.meter
+                 WHERE r.seq = ?1 AND r.state IN (0, 1) AND (d.seq IS NOT NULL OR r.state = 1)",
             )
             .doing(DOING)?;
         for seq in seqs {
-            let rows = statement.query_map([seq], read_frozen).doing(DOING)?;
-            for row in rows {
-                found.push(row.doing(DOING)?);
+            let row = statement
+                .query_row([seq], |r| {
+                    Ok((r.get(6)?, read_frozen(r).map_err(|err| unreadable::what(r, &err))))
+                })
+                .optional()
+                .doing(DOING)?;
+            match row {
+                None => {}
+                Some((_, Ok(frozen))) => found.push(frozen),
+                Some((was, Err(why))) => bad.push((*seq, was, why)),
             }
         }
+        drop(statement);
+        self.set_frozen_aside(&bad)?;
         Ok(found)
+    }
+
+    fn set_frozen_aside(&self, bad: &[(Seq, State, String)]) -> Result<(), QueueError> {
+        bad.iter()
+            .try_for_each(|(seq, was, why)| unreadable::set_frozen_aside(&self.db, *seq, *was, why))
     }
 
     /// The acknowledged readings of a job that were sent last: a list of the job without
@@ -123,18 +146,31 @@ impl Store {
         span: SpanId,
         how_many: usize,
     ) -> Result<Vec<(i64, Frozen)>, QueueError> {
-        self.db
+        let mut statement = self
+            .db
             .prepare_cached(
                 "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, d.attempt
-                 FROM delivery d CROSS JOIN reading r ON r.seq = d.seq JOIN meter m ON m.id = d.meter
+                 FROM delivery d CROSS JOIN reading r ON r.seq = d.seq LEFT JOIN meter m ON m.id = d.meter
                  WHERE d.span = ?1 AND r.state = 2
-                 ORDER BY d.attempt DESC, d.seq DESC LIMIT ?2",
+                 ORDER BY d.attempt DESC, d.seq DESC",
             )
-            .and_then(|mut s| {
-                s.query_map(params![span, how_many as i64], |r| Ok((r.get(6)?, read_frozen(r)?)))?
-                    .collect()
-            })
-            .doing(DOING)
+            .doing(DOING)?;
+        let mut rows = statement.query([span]).doing(DOING)?;
+        let (mut newest, mut bad) = (Vec::new(), None);
+        while newest.len() < how_many
+            && let Some(row) = rows.next().doing(DOING)?
+        {
+            // One that can't be told proves nothing; the one before it does.
+            match row.get(6).and_then(|attempt| Ok((attempt, read_frozen(row)?))) {
+                Ok(told) => newest.push(told),
+                Err(err) => bad = Some(err),
+            }
+        }
+        match bad {
+            // Without a proof a list that is cut would be believed.
+            Some(err) if newest.is_empty() => Err(err).doing(DOING),
+            _ => Ok(newest),
+        }
     }
 }
 
@@ -179,59 +215,4 @@ fn settle_one(tx: &Connection, seq: Seq, outcome: &Outcome) -> Result<(), QueueE
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::append::tests::{reading, segment, store, to_job};
-    use super::super::{BatchLimits, Selector, WireSettings};
-    use super::*;
-    use crate::clock::{Anchor, AnchorSource, BootInstant, UtcMs};
-    use crate::config::StandIn;
-    use crate::delivery::Pick;
-    use crate::reading::{Reading, SegmentReason};
-
-    /// Three readings that the server refused, each alone.
-    fn refused() -> Store {
-        let mut store = store();
-        let (utc, source) = (UtcMs(1_809_253_002_000), AnchorSource::Gps);
-        store.add_anchor(Anchor { at: BootInstant(0), utc, err_ms: 0, source }).unwrap();
-        let opens = segment(0, 0, SegmentReason::First);
-        store
-            .append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) })
-            .unwrap();
-        for n in 1..3 {
-            store.append(&reading(1 + 5 * n, 100 * n as u64, 100)).unwrap();
-        }
-        let wire = WireSettings {
-            device_name: "rig-7".to_owned(),
-            zone: jiff::tz::TimeZone::UTC,
-            stand_in: StandIn::default(),
-        };
-        let limits = BatchLimits { records: 10, bytes: 1 << 20 };
-        let oldest = Pick::Oldest { skip: Vec::new(), but: Vec::new() };
-        let batch = store.freeze(&oldest, limits, &wire, BootInstant(0)).unwrap().unwrap();
-        let no = |seq: &Seq| (*seq, Outcome::Rejected("The job is closed".to_owned()));
-        let results: Vec<_> = batch.seqs.iter().map(no).collect();
-        store.settle(&results, &[(batch.attempt, "settled by asking")], None).unwrap();
-        store
-    }
-
-    fn messages(store: &Store) -> Vec<Option<String>> {
-        let mut statement =
-            store.db.prepare("SELECT message FROM delivery WHERE seq = ?1").unwrap();
-        (1..4).map(|seq| statement.query_row([seq], |r| r.get(0)).unwrap()).collect()
-    }
-
-    #[test]
-    fn what_the_server_said_against_a_reading_goes_with_its_rejection() {
-        let mut store = refused();
-        let said = || Some("The job is closed".to_owned());
-        assert_eq!(messages(&store), [said(), said(), said()]);
-        // Held instead, and found at the server after all.
-        let results = [(Seq(1), Outcome::Open), (Seq(2), Outcome::Sent(None))];
-        store.settle(&results, &[], None).unwrap();
-        assert_eq!(messages(&store), [None, None, said()]);
-        // An operator has it tried again.
-        let which = Selector { seq: Some((Seq(3), Seq(3))), ..Selector::default() };
-        assert_eq!(store.retry(&which).unwrap(), 1);
-        assert_eq!(messages(&store), [None, None, None]);
-    }
-}
+mod tests;

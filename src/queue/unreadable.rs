@@ -33,6 +33,24 @@ pub(super) fn set_aside(db: &Connection, seq: Seq, why: &str) -> Result<(), Queu
         .doing("set a reading aside")
 }
 
+/// Sets a reading aside that was frozen, with what it was: JobCloser may have it, so that a
+/// `retry` brings it back to where it was, and what was in doubt is asked about first. One
+/// transaction: a power cut before it leaves it as it was, and it is found again.
+pub(super) fn set_frozen_aside(
+    db: &Connection,
+    seq: Seq,
+    was: State,
+    why: &str,
+) -> Result<(), QueueError> {
+    let doing = "set a frozen reading aside";
+    let tx = db.unchecked_transaction().doing(doing)?;
+    tx.prepare_cached("INSERT OR REPLACE INTO ruling (seq, was, reason) VALUES (?1, ?2, ?3)")
+        .and_then(|mut s| s.execute(params![seq, was, why]))
+        .doing(doing)?;
+    set_aside(&tx, seq, why)?;
+    tx.commit().doing(doing)
+}
+
 /// All of a reading that can be taken.
 pub(super) fn detail(r: &rusqlite::Row<'_>, anchors: &Anchors) -> Detail {
     let (listed, problem) = read_any(r, anchors);
