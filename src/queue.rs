@@ -36,6 +36,7 @@ mod release;
 mod rows;
 mod schema;
 mod settle;
+mod sound;
 mod store;
 mod thread;
 mod trouble;
@@ -105,6 +106,14 @@ pub enum QueueError {
         /// Commits behind it.
         commits: u64,
     },
+    /// What a start looks at isn't what the program makes.
+    #[error("the queue {path} is damaged: {found}")]
+    Unsound {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
     /// A damaged database can't be moved away.
     #[error("cannot set the damaged queue {path} aside")]
     SetAside {
@@ -146,7 +155,7 @@ impl QueueError {
     /// Whether the file is no database any more, or not a whole one.
     pub fn is_damage(&self) -> bool {
         let source = match self {
-            Self::Log { .. } => return true,
+            Self::Log { .. } | Self::Unsound { .. } => return true,
             Self::Open { source, .. } | Self::Sql { source, .. } => source,
             _ => return false,
         };

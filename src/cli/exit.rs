@@ -153,6 +153,7 @@ impl From<QueueError> for Failure {
             QueueError::Open { .. }
             | QueueError::Newer { .. }
             | QueueError::Log { .. }
+            | QueueError::Unsound { .. }
             | QueueError::SetAside { .. }
             | QueueError::Sql { .. }
             | QueueError::Closed => Exit::IO,

@@ -14,7 +14,9 @@ pub const FILE: &str = "queue.db";
 /// program one of its own beside it (RULES.md, 28).
 pub fn file_in(dir: &Path) -> PathBuf {
     let file = numbered(dir, last_number(dir));
-    match schema::version_of(&file) {
+    // Of an empty one SQLite deletes the log.
+    let empty = file.metadata().is_ok_and(|file| file.len() == 0);
+    match Some(&file).filter(|_| !empty).and_then(|file| schema::version_of(file)) {
         Some(version) if version > schema::KNOWN => {
             dir.join(format!("queue-v{}.db", schema::KNOWN))
         }

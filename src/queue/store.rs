@@ -3,8 +3,6 @@
 //! so that a power cut can't make the two disagree.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::newest::{last_reading, opened};
 use super::{Doing, QueueError, meta};
-use super::{aside, carry, schema, wal};
+use super::{aside, carry, schema, sound};
 use crate::clock::{Anchor, BootId, BootInstant};
 use crate::failpoint;
 use crate::jobcloser::note::Tag;
@@ -110,6 +108,7 @@ impl Store {
         if let Some(dir) = path.parent() {
             aside::finish(dir)?;
         }
+        sound::files(path)?;
         let mut db = Connection::open(path).map_err(fail)?;
         // Where it turns out to be damaged, closing it must not write its log into it.
         no_checkpoint_at_close(&db, true).map_err(fail)?;
@@ -120,13 +119,13 @@ impl Store {
         if found > schema::KNOWN {
             return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
         }
-        check_log(path)?;
         // FULL syncs the WAL at every commit: the promise of rule 3.
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
         )
         .map_err(fail)?;
-        schema::migrate(&mut db)?;
+        sound::or_unsound(path, schema::migrate(&mut db))?;
+        sound::or_unsound(path, sound::tables(&db, path))?;
         let mut store = Self {
             db,
             path: path.to_owned(),
@@ -139,11 +138,16 @@ impl Store {
             anchors: HashMap::new(),
             looked_to: 0,
         };
-        store.tag = store.database_tag()?;
-        store.boot = store.boot_row(boot)?;
-        store.reload()?;
+        let begun = store.begin_with(boot);
+        sound::or_unsound(path, begun)?;
         no_checkpoint_at_close(&store.db, false).map_err(fail)?;
         Ok(store)
+    }
+
+    fn begin_with(&mut self, boot: &BootId) -> Result<(), QueueError> {
+        self.tag = self.database_tag()?;
+        self.boot = self.boot_row(boot)?;
+        self.reload()
     }
 
     /// Where the counting goes on.
@@ -289,21 +293,6 @@ pub(super) fn pick(db: &Connection) -> Result<Option<Assignment>, QueueError> {
     Ok(text.and_then(|t| serde_json::from_str(&t).ok()))
 }
 
-/// SQLite drops what is behind a bad frame without a word, and the numbers of what it held
-/// would be given out again.
-fn check_log(path: &Path) -> Result<(), QueueError> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    // Where there is none, or it can't be read, SQLite says so.
-    let Ok(log) = File::open(log) else { return Ok(()) };
-    match wal::damage_in(&mut BufReader::new(log)) {
-        Ok(Some(wal::Damage { frame, commits })) => {
-            Err(QueueError::Log { path: path.to_owned(), frame, commits })
-        }
-        Ok(None) | Err(_) => Ok(()),
-    }
-}
-
 fn no_checkpoint_at_close(db: &Connection, never: bool) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, never).map(drop)
 }
@@ -329,9 +318,13 @@ pub(super) fn open_span(db: &Connection) -> Result<Option<OpenSpan>, QueueError>
         .optional()
         .doing(doing)?;
     let Some((id, assignment, origin, opened)) = found else { return Ok(None) };
+    // Where the last one's can't be decoded, that of the one before it and the shares since.
     let total: Option<Microlitres> = db
         .query_row(
-            "SELECT total_ul FROM reading WHERE seq >= ?2 AND span = ?1 ORDER BY seq DESC LIMIT 1",
+            "SELECT g.total_ul + (SELECT coalesce(sum(iif(typeof(r.share_ul) = 'integer', r.share_ul, 0)), 0)
+                 FROM reading r WHERE r.seq > g.seq AND r.span = ?1)
+             FROM reading g WHERE g.seq >= ?2 AND g.span = ?1 AND typeof(g.total_ul) = 'integer'
+             ORDER BY g.seq DESC LIMIT 1",
             params![id, opened],
             |r| r.get(0),
         )

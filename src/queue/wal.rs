@@ -17,6 +17,7 @@
 //! can't be told from a torn transaction is damage to the last one, or to the end of the
 //! last but one.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind, Read};
 
 const HEADER: usize = 32;
@@ -35,6 +36,17 @@ pub struct Damage {
     pub commits: u64,
 }
 
+/// What a log comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Where it is damaged; `None` where it is whole, or torn as by a power cut.
+    pub damage: Option<Damage>,
+    /// Pages of the database after its last commit; 0 where it has none.
+    pub pages: u32,
+    /// Pages that are in it.
+    pub holds: HashSet<u32>,
+}
+
 /// The two sums of a header or frame.
 type Sums = (u32, u32);
 
@@ -46,15 +58,15 @@ struct Header {
     sums: Sums,
 }
 
-/// Reads a log and says whether it is damaged; `None` where it is whole, or torn as by a
-/// power cut.
+/// Reads a log.
 ///
 /// # Errors
 /// Where it can't be read.
-pub fn damage_in(log: &mut impl Read) -> io::Result<Option<Damage>> {
+pub fn read(log: &mut impl Read) -> io::Result<Log> {
+    let mut found = Log::default();
     let mut head = [0; HEADER];
     if !fill(log, &mut head)? {
-        return Ok(None);
+        return Ok(found);
     }
     let header = Header::read(&head);
     let page = header.map_or(PAGE, |header| header.page);
@@ -64,6 +76,7 @@ pub fn damage_in(log: &mut impl Read) -> io::Result<Option<Damage>> {
     let mut with = header;
     let mut bad = if header.is_some() { None } else { Some(0) };
     let (mut number, mut commits) = (0, 0);
+    let mut uncommitted = Vec::new();
     while fill(log, &mut frame)? {
         number += 1;
         let stored = (word(&frame, 16), word(&frame, 20));
@@ -84,11 +97,19 @@ pub fn damage_in(log: &mut impl Read) -> io::Result<Option<Damage>> {
             bad = Some(number);
         }
         let commit = word(&frame, 4) != 0;
+        if bad.is_none() {
+            uncommitted.push(word(&frame, 0));
+            if commit {
+                found.pages = word(&frame, 4);
+                found.holds.extend(uncommitted.drain(..));
+            }
+        }
         commits += u64::from(bad.is_some() && commit && (fits || (first_bad && ours)));
     }
     // A header is synced before its first frame.
     let torn_at_most = if header.is_some() { 1 } else { 0 };
-    Ok(bad.filter(|_| commits > torn_at_most).map(|frame| Damage { frame, commits }))
+    found.damage = bad.filter(|_| commits > torn_at_most).map(|frame| Damage { frame, commits });
+    Ok(found)
 }
 
 impl Header {
@@ -179,7 +200,7 @@ mod tests {
     }
 
     fn damage(bytes: &[u8]) -> Option<Damage> {
-        damage_in(&mut &bytes[..]).unwrap()
+        read(&mut &bytes[..]).unwrap().damage
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hil_sim::bench::Bench;
+use rstest::rstest;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
@@ -139,4 +140,73 @@ async fn a_stop_in_the_middle_of_a_check_is_prompt_and_leaves_no_log() {
     assert!(!bench.agent().log().contains("did not stop in time"));
     assert!(!queue.with_file_name("queue.db-wal").exists(), "nobody has it open any more");
     assert_eq!(checked(&bench), serde_json::Value::Null, "it came to no end");
+}
+
+#[rstest]
+#[case::cut_short("", "the file is cut short")]
+#[case::a_trigger_is_gone("DROP TRIGGER reading_changed", "the trigger reading_changed is missing")]
+#[case::an_index_is_gone("DROP INDEX reading_ready", "the index reading_ready is missing")]
+#[case::no_stretch("DELETE FROM stretch", "find the open span")]
+#[case::a_span_that_cannot_be_decoded("UPDATE span SET event = x'ff'", "event of row 1 is no TEXT")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_start_finds_is_named_and_set_aside_and_the_rig_records_on(
+    #[case] damage: &str,
+    #[case] found: &str,
+) {
+    let mut bench = spraying().await;
+    bench.wait_for_records(3, SOON).await.unwrap();
+    bench.stop_agent().await.unwrap();
+    let queue = bench.dir().join("data/queue.db");
+    if damage.is_empty() {
+        let len = queue.metadata().unwrap().len();
+        let file = std::fs::OpenOptions::new().write(true).open(&queue).unwrap();
+        file.set_len(len - 3 * PAGE).unwrap();
+    } else {
+        let db = Connection::open(&queue).unwrap();
+        db.execute_batch(damage).unwrap();
+    }
+    bench.start_agent().unwrap();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 2, SOON).await.unwrap();
+    let note = bench.dir().join("data/damaged-1/found.txt");
+    let said = std::fs::read_to_string(note).unwrap();
+    assert!(said.contains(found), "{said}");
+    assert!(bench.agent().log().contains(found));
+    assert!(!bench.dir().join("data/damaged-2").exists());
+}
+
+#[rstest]
+#[case::its_attempt("UPDATE delivery SET attempt = 'x' WHERE seq = ?1")]
+#[case::its_key("UPDATE delivery SET utc_s = 'x' WHERE seq = ?1")]
+#[case::its_bytes_are_gone("DELETE FROM delivery WHERE seq = ?1")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_in_doubt_that_cannot_be_told_is_set_aside_and_delivery_goes_on(
+    #[case] damage: &str,
+) {
+    if cfg!(not(feature = "testhooks")) {
+        eprintln!("skipped: a_reading_in_doubt_that_cannot_be_told (needs --features testhooks)");
+        return;
+    }
+    let mut setup = options();
+    setup.env = vec![("SPRAYLOG_FAILPOINT".into(), "freeze_after_commit:3".into())];
+    let mut bench = Bench::start(setup).await.unwrap();
+    bench.spray(4.0);
+    bench.wait_for_agents_end(SOON).await.unwrap();
+    bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    let db = Connection::open(bench.dir().join("data/queue.db")).unwrap();
+    let doubted: i64 =
+        db.query_row("SELECT max(seq) FROM reading WHERE state = 1", [], |r| r.get(0)).unwrap();
+    assert_eq!(db.execute(damage, [doubted]).unwrap(), 1);
+    drop(db);
+
+    bench.start_agent().unwrap();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 3, SOON).await.unwrap();
+    let held = || said_json(&bench, &["status", "--json"])["held_for"]["unreadable"].clone();
+    until("it to be set aside", || held() == 1).await;
+    let listed = said_json(&bench, &["records", "list", "--json", "--state", "unreadable"]);
+    assert_eq!(listed[0]["seq"], doubted);
+    let shown = said_json(&bench, &["records", "show", "--json", &doubted.to_string()]);
+    assert!(shown["problem"].is_string(), "{shown}");
+    assert!(said(&bench, &["status"]).contains("can't be decoded, set aside"));
 }
