@@ -119,14 +119,32 @@ pub async fn run(
         .map_err(|source| AgentError::System { what: "signal handlers", source })?;
     let set_log_level: Arc<SetLogLevel> = Arc::new(set_log_level);
     let mut before: Option<Instant> = None;
+    let mut obstacle = damage::Obstacle::default();
     loop {
         let level = Arc::clone(&set_log_level);
         let level: SetLogLevel = Box::new(move |to| level(to));
         let found = match run_once(&start, config_path.clone(), level, &mut signals).await {
             Err(err) if damage::found_by(&err) => chain(&err),
+            Err(err) if damage::is_for_want_of_disk(&err) => {
+                let dir = &start.loaded.config.device.data_dir;
+                if obstacle.stopped_while_waiting(&err, dir, &mut signals).await {
+                    return Ok(());
+                }
+                start = reread().unwrap_or(start);
+                continue;
+            }
             ended => return ended,
         };
-        damage::set_aside(&start.loaded.config.device.data_dir, &found)?;
+        // Opened again before it is moved, a start might not see what was found.
+        let dir = &start.loaded.config.device.data_dir;
+        while let Err(err) = damage::set_aside(dir, &found) {
+            if !damage::is_for_want_of_disk(&err) {
+                return Err(err);
+            }
+            if obstacle.stopped_while_waiting(&err, dir, &mut signals).await {
+                return Ok(());
+            }
+        }
         let now = Instant::now();
         let wait = before.map_or(Duration::ZERO, |last| SOON_AGAIN.saturating_sub(now - last));
         if !wait.is_zero() {

@@ -59,7 +59,7 @@ pub use batch::{Batch, BatchLimits, WireSettings};
 pub use check::{Ended, Examination, Finding};
 pub use checked::{Checked, Standing};
 pub use discard::TakenOut;
-pub use file::{FILE, file_in, others_beside};
+pub use file::{FILE, file_in, others_beside, taken_aside};
 pub use lock::{DirLock, LockError, give_to_owner, holder};
 pub use prune::Pruned;
 pub use release::{Placed, Released};
@@ -167,6 +167,23 @@ impl QueueError {
 }
 
 impl QueueError {
+    /// Whether it is the disk that keeps a queue from being begun, so that trying again is
+    /// all there is to do: a damaged one can't be moved away, or there is no room.
+    pub fn is_for_want_of_disk(&self) -> bool {
+        matches!(self, Self::SetAside { .. }) || self.is_full()
+    }
+
+    /// Whether the disk is full.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::SetAside { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Open { source, .. } | Self::Sql { source, .. } => {
+                source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether two rows claim what may be there once.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Sql { source, .. }

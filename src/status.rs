@@ -51,6 +51,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("refused_jobs", json!(refused)),
         ("closed_jobs", json!(queue.closed_spans()?)),
         ("other_databases", json!(queue.others())),
+        ("set_aside", set_aside(queue.set_aside())),
         ("learnt", learnt(queue.learnt()?)),
         ("checked", checked(queue.checked()?)),
     ];
@@ -67,6 +68,11 @@ fn learnt(learnt: Option<Learnt>) -> Value {
         object.insert("remarks".to_owned(), json!(learnt.remarks()));
     }
     facts
+}
+
+/// How many damaged databases were set aside, and what they take.
+fn set_aside((databases, bytes): (usize, u64)) -> Value {
+    json!({ "databases": databases, "bytes": bytes })
 }
 
 /// When the last full check was, how long it took and what it found.
@@ -97,7 +103,7 @@ pub fn not_answering(pid: Option<u32>, why: &str) -> Value {
 
 /// A rig that has never recorded in this version, and what lies beside: the balance of
 /// nothing.
-pub fn nothing_yet(others: &[PathBuf]) -> Value {
+pub fn nothing_yet(others: &[PathBuf], aside: (usize, u64)) -> Value {
     let numbers = |zero: Value| {
         json!({ "recorded": zero, "ready": zero, "held": zero, "in_doubt": zero, "sent": zero,
                 "rejected": zero, "discarded": zero, "deleted": zero, "balanced": true })
@@ -113,6 +119,7 @@ pub fn nothing_yet(others: &[PathBuf]) -> Value {
         "refused_jobs": [],
         "closed_jobs": [],
         "other_databases": others,
+        "set_aside": set_aside(aside),
         "learnt": null,
         "checked": null,
     })
@@ -146,12 +153,12 @@ mod tests {
         drop(Store::open(&path, &BootId("boot-1".to_owned())).unwrap());
         assert_eq!(
             snapshot(None, &View::open(&path).unwrap()).unwrap()["held_for"],
-            nothing_yet(&[])["held_for"]
+            nothing_yet(&[], (0, 0))["held_for"]
         );
         let keys = |v: &Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(
             keys(&snapshot(None, &View::open(&path).unwrap()).unwrap()),
-            keys(&nothing_yet(&[]))
+            keys(&nothing_yet(&[], (0, 0)))
         );
     }
 }

@@ -61,6 +61,12 @@ pub fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
+/// Recording can't begin yet, and the agent is alive and trying: being started anew would
+/// not help.
+pub fn waiting(why: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(why), NotifyState::Watchdog]);
+}
+
 /// The configuration is being read again; ends with [`ready`].
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {

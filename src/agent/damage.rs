@@ -9,9 +9,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
 use super::AgentError;
+use crate::cause::chain;
 use crate::clock::source::Clock;
+use crate::queue::ballast::Ballast;
 use crate::queue::{DirLock, QueueError, file_in};
-use crate::systemd::{Asked, Signals};
+use crate::systemd::{self, Asked, Signals};
 
 /// Whether a damaged queue is behind an error.
 pub fn found_by(err: &AgentError) -> bool {
@@ -44,6 +46,51 @@ pub fn set_file_aside(file: &Path, found: &str, clock: &Clock) -> Result<(), Age
     let aside = crate::queue::set_aside(file, &note)?;
     error!(err = found, damaged = %file.display(), aside = %aside.display(), "the queue is damaged; it is set aside, keep it and call for support; recording goes on in a fresh one");
     Ok(())
+}
+
+/// Between two tries to begin where the disk is in the way. Shorter than the watchdog's
+/// patience, which is fed before each.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// A disk that keeps a queue from being begun. Nothing is recorded meanwhile: without a queue
+/// there is no place for it. The meter goes on counting, and what it counts is found as a gap.
+#[derive(Debug, Default)]
+pub struct Obstacle {
+    told: String,
+}
+
+impl Obstacle {
+    /// Says what is in the way, once, and waits; whether there was a word to stop.
+    pub async fn stopped_while_waiting(
+        &mut self,
+        err: &AgentError,
+        dir: &Path,
+        signals: &mut Signals,
+    ) -> bool {
+        let remedy = match err {
+            AgentError::Queue(err) => err.remedy(),
+            _ => "see the log",
+        };
+        let told = chain(err);
+        if told != self.told {
+            error!(
+                err = told,
+                remedy, "NOT RECORDING: the disk is in the way; trying again every 5 s"
+            );
+            self.told = told;
+        }
+        if matches!(err, AgentError::Queue(err) if err.is_full()) {
+            // Upkeep, which does so else, begins with the queue.
+            let _ = Ballast::in_directory(dir).give_up();
+        }
+        systemd::waiting(&format!("NOT RECORDING: {remedy}"));
+        stopped_within(TRY_AGAIN, signals).await
+    }
+}
+
+/// Whether an error is the disk's, and passes with it.
+pub fn is_for_want_of_disk(err: &AgentError) -> bool {
+    matches!(err, AgentError::Queue(err) if err.is_for_want_of_disk())
 }
 
 /// Waits, but not past a word to stop; whether there was one.

@@ -13,7 +13,7 @@ use crate::cause::chain;
 use crate::config::Config;
 use crate::control::Command;
 use crate::control::client::{ClientError, ask};
-use crate::queue::{View, file_in, holder, others_beside};
+use crate::queue::{View, file_in, holder, others_beside, taken_aside};
 use crate::status::{not_answering, nothing_yet, snapshot, text, without_queue};
 
 /// Between two looks with `--watch`.
@@ -85,7 +85,7 @@ fn look(config: &Config) -> Result<Value, Failure> {
     match (exists, live) {
         (Err(err), _) if err.kind() == ErrorKind::PermissionDenied => Err(Failure::forbidden(dir)),
         (Ok(true) | Err(_), live) => Ok(snapshot(live, &View::open(&file)?)?),
-        (Ok(false), None) => Ok(nothing_yet(&others_beside(&file))),
+        (Ok(false), None) => Ok(nothing_yet(&others_beside(&file), taken_aside(dir))),
         (Ok(false), Some(live)) => {
             let why = format!(
                 "there is no {}; the daemon has another device.data_dir than this configuration",

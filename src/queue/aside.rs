@@ -15,7 +15,10 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 use super::QueueError;
+use super::ballast::Ballast;
 use crate::failpoint;
 
 /// A directory with a database that was set aside, before its number.
@@ -65,30 +68,51 @@ pub fn all_aside(dir: &Path) -> Vec<PathBuf> {
 
 fn begin(dir: &Path, name: &str, note: &str) -> io::Result<()> {
     let moving = dir.join(format!("{MOVING}{name}"));
-    fs::create_dir(&moving)?;
-    let mut file = File::create(moving.join(NOTE))?;
-    writeln!(file, "{name}: {note}")?;
-    file.sync_all()?;
+    with_room(dir, || match fs::create_dir(&moving) {
+        // Of a try before this one that came no further.
+        Err(err) if err.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    })?;
+    let written = with_room(dir, || {
+        let mut file = File::create(moving.join(NOTE))?;
+        writeln!(file, "{name}: {note}")?;
+        file.sync_all()
+    });
+    if let Err(err) = written {
+        // The log says the same. The fresh queue is worth more than the note.
+        warn!(%err, found = note, path = %moving.display(), "what was found can't be noted beside the damaged queue");
+    }
     sync(&moving)?;
     sync(dir)
+}
+
+/// Gives the ballast up where a disk that is full is in the way: it is there for that.
+fn with_room(dir: &Path, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    match work() {
+        Err(err) if matches!(err.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            Ballast::in_directory(dir).give_up()?;
+            work()
+        }
+        done => done,
+    }
 }
 
 fn go_on(dir: &Path, name: &str) -> io::Result<PathBuf> {
     let moving = dir.join(format!("{MOVING}{name}"));
     for end in ENDS {
         let part = format!("{name}{end}");
-        match fs::rename(dir.join(&part), moving.join(&part)) {
-            Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
+        with_room(dir, || match fs::rename(dir.join(&part), moving.join(&part)) {
             // Not there, or moved before the cut.
-            Err(_) | Ok(()) => {}
-        }
+            Err(err) if err.kind() == ErrorKind::NotFound => Ok(()),
+            moved => moved,
+        })?;
         failpoint::pass("aside_moving");
     }
     sync(&moving)?;
     sync(dir)?;
     let last = names(dir).filter_map(|name| number(&name)).max().unwrap_or(0);
     let aside = dir.join(format!("{ASIDE}{}", last.saturating_add(1)));
-    fs::rename(&moving, &aside)?;
+    with_room(dir, || fs::rename(&moving, &aside))?;
     sync(dir)?;
     failpoint::pass("aside_done");
     Ok(aside)
@@ -143,6 +167,19 @@ mod tests {
             assert!(queue.metadata().unwrap().len() > 0);
             assert!(finish(dir.path()).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn a_try_that_came_no_further_than_the_directory_is_gone_on_with_and_its_note_is_not_needed() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = dir.path().join(FILE);
+        fs::write(&queue, "zeros").unwrap();
+        // The note's name is taken by what can't be written: as good as no room for it.
+        let moving = dir.path().join("moving-queue.db");
+        fs::create_dir_all(moving.join(NOTE)).unwrap();
+        let aside = set_aside(&queue, "zeros").unwrap();
+        assert_eq!(read(&aside.join(FILE)).as_deref(), Some("zeros"));
+        assert!(!queue.exists());
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Ballast {
         Self { directory: database.parent().map(PathBuf::from).unwrap_or_default() }
     }
 
+    /// That of a data directory.
+    pub fn in_directory(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
     /// Bytes that are free on its disk for this user.
     ///
     /// # Errors

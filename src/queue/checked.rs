@@ -5,6 +5,7 @@
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::file::taken_aside;
 use super::{Doing, QueueError, Store, View, meta};
 use crate::clock::{BootInstant, UtcMs};
 
@@ -72,6 +73,11 @@ impl Store {
 }
 
 impl View {
+    /// How many damaged databases were set aside beside it, and the bytes that they take.
+    pub fn set_aside(&self) -> (usize, u64) {
+        self.path.parent().map_or((0, 0), taken_aside)
+    }
+
     /// What the last full check found.
     ///
     /// # Errors

@@ -51,6 +51,14 @@ pub fn others_beside(ours: &Path) -> Vec<PathBuf> {
     others
 }
 
+/// How many databases are set aside in a data directory, and the bytes that they take.
+pub fn taken_aside(dir: &Path) -> (usize, u64) {
+    let all = all_aside(dir);
+    let files = all.iter().flat_map(|aside| std::fs::read_dir(aside).into_iter().flatten());
+    let sizes = files.filter_map(|file| file.ok()?.metadata().ok());
+    (all.len(), sizes.map(|file| file.len()).sum())
+}
+
 /// The databases in a directory, by name.
 pub(super) fn databases_in(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
@@ -71,6 +79,19 @@ mod tests {
     use super::*;
     use crate::clock::BootId;
     use crate::queue::Store;
+
+    #[test]
+    fn what_is_set_aside_is_told_with_all_that_it_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(taken_aside(dir.path()), (0, 0));
+        for (n, len) in [(1, 7), (2, 9)] {
+            let aside = dir.path().join(format!("damaged-{n}"));
+            std::fs::create_dir(&aside).unwrap();
+            std::fs::write(aside.join(FILE), vec![0; len]).unwrap();
+            std::fs::write(aside.join("queue.db-wal"), [0; 100]).unwrap();
+        }
+        assert_eq!(taken_aside(dir.path()), (2, 216));
+    }
 
     #[test]
     fn a_database_that_a_downgrade_left_behind_is_not_forgotten_after_the_upgrade() {

@@ -1,6 +1,8 @@
 //! What to do about a queue that can't be written: the cause that SQLite names, in a
 //! technician's words. Knows no path and no task.
 
+use std::io::{self, ErrorKind};
+
 use rusqlite::ErrorCode;
 
 use super::QueueError;
@@ -9,7 +11,10 @@ impl QueueError {
     /// What a person can do about it.
     pub fn remedy(&self) -> &'static str {
         let (Self::Open { source, .. } | Self::Sql { source, .. }) = self else {
-            return "see the log";
+            return match self {
+                Self::SetAside { source, .. } => unmoved(source),
+                _ => "see the log",
+            };
         };
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => "the disk is full: make room on it",
@@ -27,5 +32,14 @@ impl QueueError {
             }
             _ => "see the log",
         }
+    }
+}
+
+/// Why a damaged database can't be moved.
+fn unmoved(err: &io::Error) -> &'static str {
+    match err.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: make room on it",
+        ErrorKind::PermissionDenied => "give the data directory to the user that spraylog runs as",
+        _ => "the disk fails, or has become read-only: look at dmesg, then replace it",
     }
 }

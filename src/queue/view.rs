@@ -23,7 +23,7 @@ use crate::reading::{Assignment, Flags, Hold, Origin, Seq, State};
 #[derive(Debug)]
 pub struct View {
     pub(super) db: Connection,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// Which readings a list shows; every part that is given must hold.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use gps::gps;
 pub use remarks::undated_boot;
-use remarks::{checked, disagreeing, disk, learnt, undated_boots};
+use remarks::{checked, disagreeing, disk, learnt, set_aside, undated_boots};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -62,7 +62,7 @@ fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
         job(out, &s["job"])?;
         server(out, &s["server"])?;
         learnt(out, &s["learnt"], &s["server"]["url"])?;
-        disk(out, &s["disk"])?;
+        disk(out, &s["disk"], &s["set_aside"])?;
     }
     writeln!(out)?;
     match s["queue_problem"].as_str() {
@@ -224,7 +224,7 @@ fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
             "ANOTHER QUEUE: {other} holds readings of another version, or is damaged; they are not counted above and never sent: keep it and call for support"
         )?;
     }
-    Ok(())
+    set_aside(out, &s["set_aside"])
 }
 
 /// What JobCloser says of each job that it refuses: only that tells what to mend there.
@@ -317,24 +317,24 @@ mod tests {
 
     #[test]
     fn a_daemon_that_is_down_is_said_first_and_the_queue_still_shown() {
-        let said = text(&nothing_yet(&[]));
+        let said = text(&nothing_yet(&[], (0, 0)));
         assert!(said.starts_with("spraylog  NOT RUNNING"), "{said}");
         assert!(said.contains("recorded"));
     }
 
     #[test]
     fn a_balance_that_does_not_add_up_is_shouted() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["gallons"]["balanced"] = false.into();
         assert!(text(&snapshot).contains("DOES NOT ADD UP"));
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["rows_missing"] = true.into();
         assert!(text(&snapshot).contains("DOES NOT ADD UP"));
     }
 
     #[test]
     fn what_is_only_in_memory_is_said_with_why_and_what_to_do_even_if_the_meter_is_gone() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["running"] = true.into();
         snapshot["meter"]["port_open"] = false.into();
         snapshot["meter"]["recorder"]["not_durable"] = json!({
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_disk_with_little_room_is_told_and_one_with_enough_is_not() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["running"] = true.into();
         snapshot["disk"] = json!({ "low": false, "over_max": false });
         assert!(!text(&snapshot).contains("disk "));
@@ -366,11 +366,11 @@ mod tests {
 
     #[test]
     fn every_reason_for_a_hold_says_what_to_do() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["held_for"]["no_job"] = 7.into();
         assert!(text(&snapshot).contains("7 no job: `spraylog job use`"));
         for (reason, what) in HOLDS {
-            let mut snapshot = nothing_yet(&[]);
+            let mut snapshot = nothing_yet(&[], (0, 0));
             assert_eq!(snapshot["held_for"][reason], 0, "{reason}");
             snapshot["held_for"][reason] = 7.into();
             assert!(text(&snapshot).contains(what), "{reason}");
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn what_is_in_doubt_says_whose_it_is_and_why() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["running"] = true.into();
         snapshot["server"]["delivery"]["doubts"] = json!([
             { "event": "e", "job": "a", "readings": 3, "why": "HTTP 500", "next_question_s": 42 },
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_was_learnt_is_shown_for_the_server_that_it_is_of() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["running"] = true.into();
         snapshot["server"]["url"] = "https://a".into();
         snapshot["learnt"] = json!({ "base_url": "https://a", "remarks": ["decimals are cut"] });
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_refused_job_is_shown_with_the_servers_words() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["refused_jobs"] = json!([
             { "event": "e", "job": "a", "message": "The job is closed" },
             { "event": "", "job": "", "message": "Unknown meter" },
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn the_owner_reads_that_all_of_a_job_is_there_or_what_is_not() {
-        let mut snapshot = nothing_yet(&[]);
+        let mut snapshot = nothing_yet(&[], (0, 0));
         let job = |more: Value| {
             let mut job = json!({ "event": "e", "job": "a", "gallons": 412.34, "records": 2391,
                 "waiting": 0, "missing": 0, "extras": 0, "all_there": false, "verified": null });

@@ -176,3 +176,38 @@ async fn below_min_free_only_warnings_are_logged_and_readings_go_on() {
     assert!(!log[before..].contains("INFO"), "{}", &log[before..]);
     assert!(log[..before].contains("INFO"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_queue_on_a_full_disk_costs_no_process_and_is_set_aside_and_room_is_all_it_takes()
+{
+    let name = "a_damaged_queue_on_a_full_disk_costs_no_process";
+    let Some(disk) = SmallDisk::mount(name) else { return };
+    let mut bench = on(&disk.data_dir(), NO_BALLAST).await;
+    bench.wait_for_records(3, SOON).await.unwrap();
+    bench.stop_agent().await.unwrap();
+    // No header any more, in the room that it had.
+    let queue = disk.data_dir().join("queue.db");
+    let mut file = std::fs::OpenOptions::new().write(true).open(&queue).unwrap();
+    file.write_all(&[0x5a; 100]).unwrap();
+    drop(file);
+    let damaged = std::fs::read(&queue).unwrap();
+    disk.fill();
+
+    bench.start_agent().unwrap();
+    let pid = bench.agent().pid();
+    until("it to say so", || bench.agent().log().contains("NOT RECORDING")).await;
+    assert!(bench.agent().log().contains("the disk is full: make room on it"));
+    seconds(7.0).await;
+    assert!(bench.agent_mut().is_running(), "it tries again");
+    assert_eq!(bench.agent().log().matches("NOT RECORDING").count(), 1, "and says so once");
+
+    disk.make_room();
+    let before = bench.records().len();
+    bench.wait_for_records(before + 2, SOON).await.unwrap();
+    assert_eq!(bench.agent().pid(), pid, "in one process");
+    let aside = disk.data_dir().join("damaged-1");
+    assert_eq!(std::fs::read(aside.join("queue.db")).unwrap(), damaged);
+    assert!(!disk.data_dir().join("damaged-2").exists());
+    let text = said(&bench, &["status"]);
+    assert!(text.contains("1 damaged set aside in damaged-*"), "{text}");
+}

@@ -20,7 +20,7 @@ pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Resu
 }
 
 /// Only what is wrong with it.
-pub(super) fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
+pub(super) fn disk(out: &mut String, d: &Value, aside: &Value) -> std::fmt::Result {
     let mib = |bytes: &Value| bytes.as_u64().unwrap_or(0) >> 20;
     if d["low"] == true {
         let ballast = if d["ballast"] == true { "there" } else { "given up" };
@@ -29,6 +29,13 @@ pub(super) fn disk(out: &mut String, d: &Value) -> std::fmt::Result {
             "disk      LOW: {} MiB free, ballast {ballast}; make room (queue.min_free)",
             mib(&d["free_bytes"])
         )?;
+        if aside["databases"].as_u64().is_some_and(|databases| databases > 0) {
+            writeln!(
+                out,
+                "          {} MiB are damaged queues: copy damaged-* to another disk, and only then delete it here",
+                mib(&aside["bytes"])
+            )?;
+        }
     }
     if d["over_max"] == true {
         writeln!(
@@ -100,4 +107,17 @@ pub(super) fn checked(out: &mut String, c: &Value) -> std::fmt::Result {
         writeln!(out, "          {index} lacked entries and was built anew")?;
     }
     Ok(())
+}
+
+/// What damaged queues take.
+pub(super) fn set_aside(out: &mut String, a: &Value) -> std::fmt::Result {
+    let bytes = a["bytes"].as_u64().unwrap_or(0);
+    match a["databases"].as_u64() {
+        None | Some(0) => Ok(()),
+        Some(databases) => writeln!(
+            out,
+            "{databases} damaged set aside in damaged-*, {:.1} MiB; never deleted by this program",
+            bytes as f64 / f64::from(1 << 20)
+        ),
+    }
 }
