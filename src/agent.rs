@@ -246,7 +246,7 @@ impl Running {
         self.rest.stop();
         self.tasks
             .join(
-                &["links", "control", "watchdog", "upkeep", "check", "log level"],
+                &["links", "control", "watchdog", "upkeep", "check", "carry", "log level"],
                 Duration::from_millis(100),
             )
             .await;

@@ -40,6 +40,8 @@ pub const PLACES: &[&str] = &[
     "aside_moving",
     "aside_done",
     "begun_before_commit",
+    "carry_before_commit",
+    "carry_after_commit",
 ];
 
 /// Whether a test waits for this place: for what must go otherwise than it would, so that

@@ -56,6 +56,7 @@ pub use aside::set_aside;
 pub use assign::{Assigned, Selector};
 pub use balance::{Balance, Share};
 pub use batch::{Batch, BatchLimits, WireSettings};
+pub use carry::{CarriedOver, Carrying, Damaged, Part, ToCarry};
 pub use check::{Ended, Examination, Finding};
 pub use checked::{Checked, Standing};
 pub use discard::TakenOut;

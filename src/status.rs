@@ -52,6 +52,7 @@ pub fn snapshot(live: Option<Value>, queue: &View) -> Result<Value, QueueError> 
         ("closed_jobs", json!(queue.closed_spans()?)),
         ("other_databases", json!(queue.others())),
         ("set_aside", set_aside(queue.set_aside())),
+        ("carried_over", json!(queue.carried_over()?)),
         ("learnt", learnt(queue.learnt()?)),
         ("checked", checked(queue.checked()?)),
     ];
@@ -120,6 +121,7 @@ pub fn nothing_yet(others: &[PathBuf], aside: (usize, u64)) -> Value {
         "closed_jobs": [],
         "other_databases": others,
         "set_aside": set_aside(aside),
+        "carried_over": [],
         "learnt": null,
         "checked": null,
     })

@@ -3,6 +3,7 @@
 //! others have filled it. Knows no meter, no receiver and no server, and
 //! nothing waits for it.
 
+pub mod carry;
 pub mod check;
 pub mod room;
 

@@ -12,7 +12,7 @@ use crate::clock::source::Clock;
 use crate::config::Config;
 use crate::config::last_good::Start;
 use crate::meter::profile::Profile;
-use crate::queue::{DirLock, Store, file_in, give_to_owner, others_beside};
+use crate::queue::{DirLock, Store, file_in, give_to_owner};
 
 /// The ground that the tasks stand on.
 pub struct Ground {
@@ -38,7 +38,7 @@ pub fn lay(start: &Start) -> Result<Ground, AgentError> {
     let lock = DirLock::take(dir)?;
     let profile = Arc::new(reload::profile(&start.loaded)?);
     let (file, store) = open_queue(dir, &clock)?;
-    for other in others_beside(&file) {
+    for other in store.others() {
         warn!(path = %other.display(), "another queue holds readings that are not sent; call for support");
     }
     give_to_owner(&file);

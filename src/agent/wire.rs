@@ -31,6 +31,7 @@ use crate::status::{AgentView, Live};
 use crate::stop;
 use crate::systemd;
 use crate::upkeep::Upkeep;
+use crate::upkeep::carry::Carry;
 use crate::upkeep::check::FullCheck;
 use crate::upkeep::room::RoomView;
 
@@ -127,6 +128,7 @@ pub async fn start(
         clock.clone(),
         upkeep_pulse,
     );
+    let carry = Carry::new(queue.clone(), hints_tx.clone());
     let live = Live {
         agent,
         config: config_rx.clone(),
@@ -176,6 +178,7 @@ pub async fn start(
     tasks.start("control", ended(control.run(rest_stop.clone())));
     tasks.start("upkeep", ended(upkeep.run(rest_stop.clone())));
     tasks.start("check", ended(check.run(rest_stop.clone())));
+    tasks.start("carry", ended(carry.run(rest_stop.clone())));
     tasks.start("log level", ended(log_level.run(rest_stop.clone())));
     tasks.start("watchdog", ended(systemd::watchdog(pulses.to_vec(), clock, rest_stop)));
     // It may wait for the disk, and recording doesn't wait for that.

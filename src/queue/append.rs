@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::rows::integer;
+use super::rows::{integer, next_id};
 use super::store::{Last, OpenSpan, SegmentStart};
 use super::{Doing, Position, QueueError, Store, backfill};
 use crate::failpoint;
@@ -174,15 +174,19 @@ fn meter_row(tx: &Transaction<'_>, last: Option<&Last>, serial: &str) -> Result<
     }
     // Blanks tell no meter from another either: with them it is the one without a serial.
     let serial = if serial.trim().is_empty() { "" } else { serial };
-    tx.execute("INSERT INTO meter (serial) VALUES (?1) ON CONFLICT DO NOTHING", [serial])
-        .doing(DOING)?;
+    tx.execute(
+        "INSERT INTO meter (id, serial) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![next_id(tx, "meter")?, serial],
+    )
+    .doing(DOING)?;
     tx.query_row("SELECT id FROM meter WHERE serial = ?1", [serial], |r| r.get(0)).doing(DOING)
 }
 
 fn insert_segment(tx: &Connection, meter: i64, new: &NewSegment) -> Result<SegmentId, QueueError> {
+    let id = next_id(tx, "segment")?;
     tx.execute(
-        "INSERT INTO segment (meter, raw_start, unwrapped_start, k, carried_ul, reason, points)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO segment (meter, raw_start, unwrapped_start, k, carried_ul, reason, points, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             meter,
             integer("raw count", new.raw_start)?,
@@ -191,10 +195,11 @@ fn insert_segment(tx: &Connection, meter: i64, new: &NewSegment) -> Result<Segme
             new.carried,
             new.reason,
             new.points,
+            id,
         ],
     )
     .doing(DOING)?;
-    Ok(SegmentId(tx.last_insert_rowid()))
+    Ok(SegmentId(id))
 }
 
 /// The open span meets the segment of this reading; where it is a new one, the stretch
@@ -245,9 +250,10 @@ fn change_span(
         tx.execute("UPDATE span SET closed = 1 WHERE id = ?1", [old.id]).doing(DOING)?;
     }
     let Some(assignment) = new.assignment.clone() else { return Ok(None) };
+    let id = SpanId(next_id(tx, "span")?);
     tx.execute(
-        "INSERT INTO span (event, job, item, product, note, tare_unwrapped, opened_seq, origin)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO span (event, job, item, product, note, tare_unwrapped, opened_seq, origin, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             assignment.event,
             assignment.job,
@@ -257,10 +263,10 @@ fn change_span(
             integer("unwrapped count", reading.unwrapped)?,
             seq,
             new.origin,
+            id,
         ],
     )
     .doing(DOING)?;
-    let id = SpanId(tx.last_insert_rowid());
     insert_stretch(tx, id, segment, 1, reading.unwrapped, Microlitres::ZERO)?;
     let total = Microlitres::ZERO;
     Ok(Some(OpenSpan {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::append::insert_stretch;
-use super::rows::integer;
+use super::rows::{integer, next_id};
 use super::{Doing, QueueError, Store};
 use crate::clock::{BootInstant, UtcMs};
 use crate::reading::{Assignment, Flag, Flags, Origin, SegmentId, Seq, SpanId};
@@ -189,9 +189,10 @@ fn beginning(tx: &Connection, reading: &Unassigned) -> Result<(u64, Microlitres)
 
 fn begin_run(tx: &Connection, reading: &Unassigned, to: &Assignment) -> Result<Run, QueueError> {
     let (zero, carried) = beginning(tx, reading)?;
+    let span = SpanId(next_id(tx, "span")?);
     tx.execute(
-        "INSERT INTO span (event, job, item, product, note, tare_unwrapped, opened_seq, origin, closed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
+        "INSERT INTO span (event, job, item, product, note, tare_unwrapped, opened_seq, origin, closed, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9)",
         params![
             to.event,
             to.job,
@@ -201,10 +202,10 @@ fn begin_run(tx: &Connection, reading: &Unassigned, to: &Assignment) -> Result<R
             integer("unwrapped count", zero)?,
             reading.seq,
             Origin::Assigned,
+            span,
         ],
     )
     .doing(DOING)?;
-    let span = SpanId(tx.last_insert_rowid());
     // Volume carried over from the segment before is told as the base of a second
     // stretch, since no count of this segment stands for it.
     let stretches = if carried == Microlitres::ZERO { 1 } else { 2 };

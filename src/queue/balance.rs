@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 
-use super::{Doing, QueueError, meta};
+use super::{Doing, QueueError, carry, meta};
 use crate::reading::State;
 use crate::units::Microlitres;
 
@@ -211,22 +211,29 @@ impl Balance {
     }
 }
 
-/// Numbers are handed out from 1 without a hole, and the odometer runs along: the last
-/// row tells what was recorded, independently of the states.
+/// Numbers are handed out without a hole, and the odometer runs along: the last row tells
+/// what was recorded, independently of the states. What was carried over from a damaged
+/// database has lower numbers, and is counted apart.
 fn recorded(db: &Connection) -> Result<Share, QueueError> {
+    let from = meta::number(db, meta::key::FROM)?;
     let last = db
-        .query_row("SELECT seq, odometer_ul FROM reading ORDER BY seq DESC LIMIT 1", [], |r| {
-            Ok(Share { readings: r.get(0)?, volume: r.get(1).unwrap_or_default() })
-        })
+        .query_row(
+            "SELECT seq, odometer_ul FROM reading WHERE seq > ?1 ORDER BY seq DESC LIMIT 1",
+            [from],
+            |r| Ok(Share { readings: r.get(0)?, volume: r.get(1).unwrap_or_default() }),
+        )
         .optional()
         .doing(DOING)?;
-    match last {
-        Some(share) => Ok(share),
+    let mut share = match last {
+        Some(share) => share,
         None => {
-            let seq = meta::get(db, meta::key::LAST_SEQ)?.and_then(|t| t.parse().ok()).unwrap_or(0);
-            Ok(Share { readings: seq, volume: Microlitres::ZERO })
+            let readings = meta::number(db, meta::key::LAST_SEQ)?.max(from);
+            Share { readings, volume: Microlitres::ZERO }
         }
-    }
+    };
+    share.readings -= from;
+    share.add(carry::taken_share(db)?);
+    Ok(share)
 }
 
 fn add_pruned(db: &Connection, balance: &mut Balance) -> Result<(), QueueError> {

@@ -1,32 +1,51 @@
-//! What a fresh queue takes over from a damaged one that was set aside: where the counting
-//! was, and the technician's pick. So the volume that flows meanwhile is found as a gap, as
-//! after any power cut, and the job goes on. Readings are not carried over, and nothing is
-//! written to the damaged files: opening them leaves an index beside them at most.
+//! What a fresh queue takes over from a damaged one that was set aside: its tag, the small
+//! tables, where the counting was and the technician's pick, at once; its readings after
+//! that, beside the work ([`rows`]). So the volume that flows meanwhile is found as a gap, as
+//! after any power cut, and the job goes on. Nothing is written to the damaged files: opening
+//! them leaves an index beside them at most.
+//!
+//! The readings keep their numbers, which JobCloser has in their notes, and all ids are kept
+//! with them. So whatever the fresh queue numbers itself begins above all that the damaged one
+//! can have given out, also in what can't be read of it.
 //!
 //! All of it is in the transaction that gives the fresh database its tag. A power cut before
 //! it leaves a database without one, which takes over at the next start; one after it
-//! leaves all that there is to take.
+//! leaves all that there is to take, and the readings to be carried.
+
+mod damaged;
+mod numbers;
+mod put;
+mod rows;
+mod tables;
+mod told;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::aside::all_aside;
-use super::file::databases_in;
 use super::newest::last_reading;
-use super::rows::integer;
+use super::rows::{integer, next_id};
 use super::store::{Last, SegmentStart, pick};
-use super::{Doing, FILE, Position, QueueError, meta};
+use super::{Doing, Position, QueueError, meta};
+use crate::jobcloser::note::Tag;
 use crate::reading::{SegmentId, SegmentReason};
 use crate::units::KFactor;
+
+pub use damaged::{Damaged, Part};
+use numbers::{highest, numbers_from, tag_of};
+pub use rows::{Carrying, ToCarry};
+pub use told::CarriedOver;
+pub(super) use told::taken_share;
 
 const DOING: &str = "take over from a damaged queue";
 
 /// Says that a database was taken over from: a queue that is begun after an operator has
-/// taken the fresh one away must not go on where this one was.
+/// taken the fresh one away must not go on where this one was. It also says what tag the fresh
+/// one got and where its numbers begin, should that one's own word for it be lost too.
 const TAKEN: &str = "taken-over";
 
 /// Where the counting was, until the first reading tells it.
@@ -38,75 +57,143 @@ struct Kept {
     unwrapped: u64,
 }
 
+/// What the mark says of the queue that took over.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Mark {
+    /// Its tag.
+    pub tag: String,
+    /// Its numbers begin above this one.
+    pub from: i64,
+}
+
+/// A database that begins: its tag, and the directory that it takes over from.
+pub(super) struct Begun {
+    mark: Mark,
+    aside: Option<PathBuf>,
+}
+
+impl Begun {
+    /// Its tag.
+    pub fn tag(&self) -> &str {
+        &self.mark.tag
+    }
+
+    /// All that was taken over is on the disk.
+    pub fn committed(self) -> String {
+        if let Some(aside) = &self.aside {
+            taken(aside, &self.mark);
+        }
+        self.mark.tag
+    }
+}
+
+/// Begins a database in `dir`, with what there is to take over. `random` is the tag where there
+/// is none to go on with: then nothing was ever sent that could be told from another's.
+pub(super) fn begin(tx: &Transaction<'_>, dir: &Path, random: Tag) -> Result<Begun, QueueError> {
+    let aside = source(dir);
+    let mark = match &aside {
+        Some(aside) => take_over(tx, aside, &random)?,
+        None => Mark { tag: random.as_str().to_owned(), from: 0 },
+    };
+    Ok(Begun { mark, aside })
+}
+
 /// The directory that a fresh queue in `dir` takes over from, if there is one.
-pub(super) fn source(dir: &Path) -> Option<PathBuf> {
+fn source(dir: &Path) -> Option<PathBuf> {
     all_aside(dir).pop().filter(|aside| !aside.join(TAKEN).exists())
 }
 
 /// Takes over from the database in `aside` what can be read; what can't is left and said.
-pub(super) fn take_over(tx: &Transaction<'_>, aside: &Path) -> Result<(), QueueError> {
+fn take_over(tx: &Transaction<'_>, aside: &Path, random: &Tag) -> Result<Mark, QueueError> {
     let damaged = aside.display();
-    let old = match open(aside) {
+    let old = match damaged::open(aside) {
         Ok(old) => old,
         Err(err) => {
             let err = &err as &dyn std::error::Error;
-            warn!(err, %damaged, "nothing of the damaged queue can be read; the meter's next count is a new baseline");
-            return Ok(());
+            warn!(err, %damaged, "nothing of the damaged queue can be read now");
+            Connection::open_in_memory().doing(DOING)?
         }
     };
-    if let Ok(Some(pick)) = pick(&old)
-        && let Ok(text) = serde_json::to_string(&pick)
-    {
-        meta::set(tx, meta::key::PICK, &text)?;
+    let marks = marks_before(aside);
+    let marked = marks.last().map(|(_, mark)| mark.clone()).unwrap_or_default();
+    let tag = tag_of(&old).or_else(|| Tag::parse(&marked.tag));
+    let tag = tag.as_ref().unwrap_or(random).as_str().to_owned();
+    let old_from = meta::number(&old, meta::key::FROM).unwrap_or(0).max(marked.from);
+    let highest = highest(&old, old_from);
+    let from = numbers_from(&old, aside, highest.max(old_from));
+    meta::set(tx, meta::key::FROM, &from.to_string())?;
+    meta::set(tx, meta::key::LAST_SEQ, &from.to_string())?;
+    let left = tables::copy(tx, &old, from)?;
+    if left > 0 {
+        warn!(left, %damaged, "rows of the damaged queue's small tables can't be read; they are left out");
     }
-    match newest(&old).filter(|last| sound(&last.position)) {
+    carry_settings(tx, &old)?;
+    told::begin(tx, aside, &old, &tag, highest, &marks)?;
+    let last = newest(&old, old_from).filter(|last| sound(&last.position));
+    match last {
         Some(last) => {
-            info!(%damaged, raw = last.position.raw, "counting goes on where the damaged queue was");
-            keep(tx, &last.position)
+            info!(%damaged, raw = last.position.raw, numbers_from = from, "counting goes on where the damaged queue was");
+            keep(tx, &last)?;
         }
         None => {
             warn!(%damaged, "no reading of the damaged queue can be read; the meter's next count is a new baseline");
-            Ok(())
         }
     }
+    Ok(Mark { tag, from })
 }
 
-/// Marks a directory as taken over from. Without the mark, after a power cut, the tag of the
-/// fresh database says it too.
-pub(super) fn taken(aside: &Path) {
-    if let Err(err) = fs::write(aside.join(TAKEN), "") {
+/// Marks a directory as taken over from. Without the mark, after a power cut, the fresh
+/// database says it too, and the next start marks it.
+fn taken(aside: &Path, mark: &Mark) {
+    let text = serde_json::to_string(mark).unwrap_or_default();
+    if let Err(err) = fs::write(aside.join(TAKEN), text) {
         warn!(%err, path = %aside.display(), "a damaged queue can't be marked");
     }
 }
 
-fn open(aside: &Path) -> Result<Connection, QueueError> {
-    let files = databases_in(aside);
-    let file = files.first().map_or_else(|| aside.join(FILE), Clone::clone);
-    Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).doing(DOING)
+/// Marks what was taken over from just before the power went.
+pub(super) fn mark_late(db: &Connection, dir: &Path, tag: &str) {
+    let Some(aside) = source(dir) else { return };
+    if told::is_known(db, &aside) {
+        let from = meta::number(db, meta::key::FROM).unwrap_or(0);
+        taken(&aside, &Mark { tag: tag.to_owned(), from });
+    }
 }
 
-/// The newest reading that can be read. Where the end of the table can't be, it is looked
-/// for by halving what may be the range of numbers: the one that is found is readable, and
-/// next to a place that isn't.
-fn newest(old: &Connection) -> Option<Last> {
-    // The fresh queue has no span that this one's count could be told from.
-    if let Ok(last) = last_reading(old, NO_BOOT, i64::MAX, None) {
-        return last;
+/// The marks in the directories before this one, in their order. One that version 0.1 left
+/// says nothing.
+fn marks_before(aside: &Path) -> Vec<(PathBuf, Mark)> {
+    let all = aside.parent().map(all_aside).unwrap_or_default();
+    let before = all.into_iter().take_while(|dir| dir != aside);
+    let read =
+        |dir: &PathBuf| serde_json::from_str(&fs::read_to_string(dir.join(TAKEN)).ok()?).ok();
+    before.filter_map(|dir| Some((dir.clone(), read(&dir)?))).collect()
+}
+
+/// What `meta` knows that still holds.
+fn carry_settings(tx: &Transaction<'_>, old: &Connection) -> Result<(), QueueError> {
+    if let Ok(Some(pick)) = pick(old)
+        && let Ok(text) = serde_json::to_string(&pick)
+    {
+        meta::set(tx, meta::key::PICK, &text)?;
     }
-    let (mut low, mut beyond) = (0_i64, 1_i64 << 40);
-    while beyond - low > 1 {
-        let middle = low + (beyond - low) / 2;
-        let there: Option<i64> = old
-            .prepare_cached("SELECT seq FROM reading WHERE seq >= ?1 ORDER BY seq LIMIT 1")
-            .and_then(|mut s| s.query_row([middle], |r| r.get(0)).optional())
-            .ok()
-            .flatten();
-        match there {
-            Some(seq) => low = seq.clamp(middle, beyond - 1),
-            None => beyond = middle,
+    for key in [meta::key::LEARNT, meta::key::PRUNED] {
+        if let Ok(Some(text)) = meta::get(old, key) {
+            meta::set(tx, key, &text)?;
         }
     }
-    last_reading(old, NO_BOOT, low, None).ok().flatten()
+    Ok(())
+}
+
+/// The newest reading of its own that can be read; before the first of them, where it went on.
+/// One that it carried over is older than that.
+fn newest(old: &Connection, from: i64) -> Option<Last> {
+    // The fresh queue has no span that this one's count could be told from.
+    let last = match last_reading(old, NO_BOOT, (from, i64::MAX), None) {
+        Ok(last) => last,
+        Err(_) => last_reading(old, NO_BOOT, (from, highest(old, from)), None).ok().flatten(),
+    };
+    last.or_else(|| position(old).ok().flatten())
 }
 
 /// The position is taken as after a boot, whichever boot it was.
@@ -121,12 +208,36 @@ fn sound(position: &Position) -> bool {
         && KFactor::new(position.k).is_some()
 }
 
-fn keep(tx: &Transaction<'_>, at: &Position) -> Result<(), QueueError> {
-    tx.execute("INSERT INTO meter (serial) VALUES (?1) ON CONFLICT DO NOTHING", [&at.serial])
+/// Keeps where the counting goes on: in its segment, if that could be read.
+fn keep(tx: &Transaction<'_>, last: &Last) -> Result<(), QueueError> {
+    let at = &last.position;
+    let there: bool = tx
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM segment s JOIN meter m ON m.id = s.meter
+             WHERE s.id = ?1 AND m.serial = ?2 AND s.k = ?3)",
+            params![last.segment, at.serial, at.k],
+            |r| r.get(0),
+        )
         .doing(DOING)?;
+    let segment = if there { last.segment.0 } else { new_segment(tx, at)? };
+    let (raw, meter_seq, unwrapped) = (at.raw, at.meter_seq, at.unwrapped);
+    let kept = Kept { segment, raw, meter_seq, unwrapped };
+    match serde_json::to_string(&kept) {
+        Ok(text) => meta::set(tx, meta::key::POSITION, &text),
+        Err(err) => Err(QueueError::Refused(format!("the position cannot be kept: {err}"))),
+    }
+}
+
+fn new_segment(tx: &Transaction<'_>, at: &Position) -> Result<i64, QueueError> {
     tx.execute(
-        "INSERT INTO segment (meter, raw_start, unwrapped_start, k, carried_ul, reason, points)
-         SELECT id, ?2, ?3, ?4, 0, ?5, ?6 FROM meter WHERE serial = ?1",
+        "INSERT INTO meter (id, serial) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![next_id(tx, "meter")?, at.serial],
+    )
+    .doing(DOING)?;
+    let id = next_id(tx, "segment")?;
+    tx.execute(
+        "INSERT INTO segment (id, meter, raw_start, unwrapped_start, k, carried_ul, reason, points)
+         SELECT ?7, id, ?2, ?3, ?4, 0, ?5, ?6 FROM meter WHERE serial = ?1",
         params![
             at.serial,
             integer("raw count", at.segment.raw)?,
@@ -134,15 +245,11 @@ fn keep(tx: &Transaction<'_>, at: &Position) -> Result<(), QueueError> {
             at.k,
             SegmentReason::First,
             at.segment.points,
+            id,
         ],
     )
     .doing(DOING)?;
-    let (raw, meter_seq, unwrapped) = (at.raw, at.meter_seq, at.unwrapped);
-    let kept = Kept { segment: tx.last_insert_rowid(), raw, meter_seq, unwrapped };
-    match serde_json::to_string(&kept) {
-        Ok(text) => meta::set(tx, meta::key::POSITION, &text),
-        Err(err) => Err(QueueError::Refused(format!("the position cannot be kept: {err}"))),
-    }
+    Ok(id)
 }
 
 /// Where the counting goes on in a queue that has no reading yet.
@@ -182,107 +289,4 @@ pub(super) fn position(db: &Connection) -> Result<Option<Last>, QueueError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::FileExt;
-
-    use super::super::append::tests::{assignment, reading, segment, to_job};
-    use super::super::{Store, set_aside};
-    use super::*;
-    use crate::clock::BootId;
-    use crate::reading::Reading;
-
-    const MANY: u64 = 2000;
-    const PAGE: u64 = 4096;
-
-    fn open(dir: &Path) -> Result<Store, QueueError> {
-        Store::open(&dir.join(FILE), &BootId("boot-1".to_owned()))
-    }
-
-    /// A queue of many readings, 100 counts each, closed; and its pages.
-    fn many(dir: &Path) -> u64 {
-        let mut store = open(dir).unwrap();
-        store.db.execute_batch("PRAGMA synchronous = OFF").unwrap();
-        let opens = segment(0, 0, SegmentReason::First);
-        let first = Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) };
-        store.append(&first).unwrap();
-        for n in 1..MANY {
-            store.append(&reading(1 + n as i64, 100 * n, 100)).unwrap();
-        }
-        store.set_pick(Some(&assignment("a"))).unwrap();
-        drop(store);
-        dir.join(FILE).metadata().unwrap().len() / PAGE
-    }
-
-    fn scribble(dir: &Path, page: u64) {
-        let file = fs::OpenOptions::new().write(true).open(dir.join(FILE)).unwrap();
-        file.write_all_at(&[0x5a; PAGE as usize], page * PAGE).unwrap();
-    }
-
-    #[test]
-    fn counting_and_the_pick_go_on_from_a_queue_that_was_set_aside_and_numbers_begin_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        many(dir.path());
-        let old = open(dir.path()).unwrap();
-        let (tag, position) = (old.tag().to_owned(), old.position().unwrap());
-        drop(old);
-        set_aside(&dir.path().join(FILE), "a test").unwrap();
-        for start in 1..=2 {
-            let fresh = open(dir.path()).unwrap();
-            let there = fresh.position().unwrap();
-            assert_eq!((there.raw, there.unwrapped), (position.raw, position.unwrapped));
-            assert_eq!((there.k, &there.serial), (position.k, &position.serial), "start {start}");
-            assert_eq!(there.at, None, "as after a boot");
-            assert_eq!(fresh.last_seq().0, 0);
-            assert_ne!(fresh.tag(), tag, "no number of the old one can be taken for a new one");
-            assert_eq!(fresh.pick().unwrap(), Some(assignment("a")));
-        }
-        // What flowed meanwhile is recorded in the old segment, and in no job.
-        let mut fresh = open(dir.path()).unwrap();
-        fresh.append(&reading(9000, 100 * MANY, 100)).unwrap();
-        let balance = super::super::balance::draw(&fresh.db).unwrap();
-        assert!(balance.balanced());
-        assert_eq!((balance.recorded.readings, balance.no_job), (1, 1));
-        drop(fresh);
-        assert_eq!(open(dir.path()).unwrap().position().unwrap().unwrapped, 100 * MANY);
-    }
-
-    #[test]
-    fn a_queue_that_is_begun_by_hand_later_takes_over_nothing_from_years_ago() {
-        let dir = tempfile::tempdir().unwrap();
-        many(dir.path());
-        set_aside(&dir.path().join(FILE), "a test").unwrap();
-        drop(open(dir.path()).unwrap());
-        fs::remove_file(dir.path().join(FILE)).unwrap();
-        assert_eq!(open(dir.path()).unwrap().position(), None);
-    }
-
-    #[test]
-    fn whichever_page_is_damaged_a_start_ends_with_a_queue_and_a_position_that_was_recorded() {
-        let whole = tempfile::tempdir().unwrap();
-        let pages = many(whole.path());
-        let (mut aside, mut carried) = (0, 0);
-        for page in 0..pages {
-            let dir = tempfile::tempdir().unwrap();
-            fs::copy(whole.path().join(FILE), dir.path().join(FILE)).unwrap();
-            scribble(dir.path(), page);
-            let store = match open(dir.path()) {
-                Ok(store) => store,
-                Err(err) => {
-                    assert!(err.is_damage(), "page {page}: {err:?}");
-                    let before = fs::read(dir.path().join(FILE)).unwrap();
-                    let kept = set_aside(&dir.path().join(FILE), "a test").unwrap();
-                    let store = open(dir.path()).unwrap();
-                    assert_eq!(fs::read(kept.join(FILE)).unwrap(), before, "page {page}");
-                    aside += 1;
-                    carried += i32::from(store.position().is_some());
-                    store
-                }
-            };
-            if let Some(position) = store.position() {
-                assert!(position.unwrapped <= 100 * (MANY - 1) && position.unwrapped % 100 == 0);
-                assert_eq!((position.k, position.raw), (100.0, position.unwrapped));
-            }
-        }
-        assert!(aside > 0 && carried > 0, "{aside} set aside, {carried} with a position");
-    }
-}
+mod tests;

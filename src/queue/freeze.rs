@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::batch::{Batch, BatchLimits, WireSettings};
+use super::rows::next_id;
 use super::{Doing, QueueError, Store, unreadable};
 use crate::clock::resolve::{best_source, resolve};
 use crate::clock::{Anchor, AnchorSource, BootInstant};
@@ -53,7 +54,7 @@ impl Store {
     ) -> Result<Option<Batch>, QueueError> {
         let boot = self.boot;
         let tx = Self::begin(&mut self.db, DOING)?;
-        let attempt = next_attempt(&tx)?;
+        let attempt = next_id(&tx, "attempt")?;
         let (anchors, tag, passed) = (&self.anchors, &self.tag, Cell::new(0));
         let freezer = Freezer { db: &tx, anchors, tag, wire, attempt, passed };
         let Some(taken) = freezer.next(pick, limits)? else {
@@ -92,10 +93,6 @@ pub(super) fn problem(db: &Connection, seq: Seq) -> Result<Option<String>, Queue
         .optional()
         .doing(DOING)?;
     Ok(kept.or_else(|| row.map(|_| "no calendar has its second".to_owned())))
-}
-
-fn next_attempt(db: &Connection) -> Result<i64, QueueError> {
-    db.query_row("SELECT coalesce(max(id), 0) + 1 FROM attempt", [], |r| r.get(0)).doing(DOING)
 }
 
 /// What has been taken for a batch so far.

@@ -12,6 +12,13 @@ pub mod key {
     pub const PICK: &str = "pick";
     /// Where the counting goes on while there is no reading yet.
     pub const POSITION: &str = "position";
+    /// The database's own numbers and ids begin above this one: what is below it was carried
+    /// over from a damaged one.
+    pub const FROM: &str = "numbers_from";
+    /// Readings and microlitres that a damaged database had pruned, and this one counts.
+    pub const TOOK: &str = "took_pruned";
+    /// What is known of the readings that were to be carried over, as JSON by file.
+    pub const CARRYING: &str = "carrying";
     /// What a test record has shown of the server, as JSON.
     pub const LEARNT: &str = "learnt";
     /// The highest sequence number that pruning has taken out.
@@ -27,6 +34,11 @@ pub fn get(db: &Connection, key: &str) -> Result<Option<String>, QueueError> {
     db.prepare_cached("SELECT value FROM meta WHERE key = ?1")
         .and_then(|mut s| s.query_row([key], |row| row.get(0)).optional())
         .doing("read a setting of its own")
+}
+
+/// A value that is a number; 0 where there is none.
+pub fn number(db: &Connection, key: &str) -> Result<i64, QueueError> {
+    Ok(get(db, key)?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Sets a value.

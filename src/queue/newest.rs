@@ -19,12 +19,12 @@ pub(super) fn opened(db: &Connection) -> Result<Option<i64>, QueueError> {
     .doing("find the open span")
 }
 
-/// The last reading that can be decoded, up to number `upto`, in a span that opened at
-/// `opened`: one that can't be must not keep the program from starting.
+/// The last reading that can be decoded, above the first number and up to the second, in a
+/// span that opened at `opened`: one that can't be must not keep the program from starting.
 pub(super) fn last_reading(
     db: &Connection,
     boot: i64,
-    upto: i64,
+    (above, upto): (i64, i64),
     opened: Option<i64>,
 ) -> Result<Option<Last>, QueueError> {
     let doing = "find the meter's last reading";
@@ -34,10 +34,10 @@ pub(super) fn last_reading(
                  coalesce(o.raw, s.raw_start), coalesce(o.unwrapped, s.unwrapped_start), s.points
              FROM reading r LEFT JOIN meter m ON m.id = r.meter LEFT JOIN segment s ON s.id = r.segment
              LEFT JOIN reading o ON o.segment = r.segment AND o.seq = ?3
-             WHERE r.seq <= ?1 ORDER BY r.seq DESC LIMIT ?2",
+             WHERE r.seq <= ?1 AND r.seq > ?4 ORDER BY r.seq DESC LIMIT ?2",
         )
         .doing(doing)?;
-    let mut rows = statement.query(params![upto, LOOK_BACK, opened]).doing(doing)?;
+    let mut rows = statement.query(params![upto, LOOK_BACK, opened, above]).doing(doing)?;
     while let Some(row) = rows.next().doing(doing)? {
         if let Ok(last) = read_last(row, boot) {
             return Ok(Some(last));

@@ -3,7 +3,9 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 
-use super::QueueError;
+use rusqlite::Connection;
+
+use super::{Doing, QueueError, meta};
 use crate::clock::{AnchorSource, BootInstant, UtcMs};
 use crate::reading::{Flags, Origin, SegmentId, SegmentReason, Seq, SpanId, State};
 use crate::units::Microlitres;
@@ -11,6 +13,15 @@ use crate::units::Microlitres;
 /// A number of the meter as SQLite's signed integer.
 pub fn integer(what: &'static str, value: u64) -> Result<i64, QueueError> {
     i64::try_from(value).map_err(|_| QueueError::Range { what, value })
+}
+
+/// The id of the next row of a table: above all that are there, and all that a damaged
+/// database may have given out.
+pub fn next_id(db: &Connection, table: &'static str) -> Result<i64, QueueError> {
+    let from = meta::number(db, meta::key::FROM)?;
+    db.prepare_cached(&format!("SELECT max(coalesce(max(id), 0), ?1) + 1 FROM {table}"))
+        .and_then(|mut s| s.query_row([from], |r| r.get(0)))
+        .doing("number a row")
 }
 
 /// Newtypes around one integer.

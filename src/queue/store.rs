@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::newest::{last_reading, opened};
+use super::rows::next_id;
 use super::{Doing, QueueError, meta};
 use super::{aside, carry, schema, sound};
 use crate::clock::{Anchor, BootId, BootInstant};
@@ -228,7 +229,9 @@ impl Store {
     /// Reads back everything that is remembered between transactions.
     pub(super) fn reload(&mut self) -> Result<(), QueueError> {
         let opened = opened(&self.db)?;
-        self.last = match last_reading(&self.db, self.boot, i64::MAX, opened)? {
+        // What was carried over is older than where the counting goes on.
+        let from = meta::number(&self.db, meta::key::FROM)?;
+        self.last = match last_reading(&self.db, self.boot, (from, i64::MAX), opened)? {
             None => carry::position(&self.db)?,
             last => last,
         };
@@ -243,9 +246,9 @@ impl Store {
         self.odometer = self
             .db
             .query_row(
-                "SELECT odometer_ul FROM reading WHERE typeof(odometer_ul) = 'integer'
+                "SELECT odometer_ul FROM reading WHERE typeof(odometer_ul) = 'integer' AND seq > ?1
                  ORDER BY seq DESC LIMIT 1",
-                [],
+                [from],
                 |r| r.get(0),
             )
             .optional()
@@ -256,30 +259,29 @@ impl Store {
     }
 
     fn database_tag(&mut self) -> Result<String, QueueError> {
+        let dir = self.path.parent().map(Path::to_owned).unwrap_or_default();
         if let Some(tag) = meta::get(&self.db, meta::key::DATABASE)? {
+            carry::mark_late(&self.db, &dir, &tag);
             return Ok(tag);
         }
         let doing = "choose its id";
         let tx = Self::begin(&mut self.db, doing)?;
         let random: i64 = tx.query_row("SELECT random()", [], |r| r.get(0)).doing(doing)?;
-        let tag = Tag::from_random((random & 0x1ff_ffff) as u32).as_str().to_owned();
-        let source = self.path.parent().and_then(carry::source);
-        if let Some(aside) = &source {
-            carry::take_over(&tx, aside)?;
-        }
-        meta::set(&tx, meta::key::DATABASE, &tag)?;
+        let tag = Tag::from_random((random & 0x1ff_ffff) as u32);
+        let begun = carry::begin(&tx, &dir, tag)?;
+        meta::set(&tx, meta::key::DATABASE, begun.tag())?;
         failpoint::pass("begun_before_commit");
         tx.commit().doing(doing)?;
-        if let Some(aside) = &source {
-            carry::taken(aside);
-        }
-        Ok(tag)
+        Ok(begun.committed())
     }
 
     fn boot_row(&mut self, boot: &BootId) -> Result<i64, QueueError> {
         let doing = "note this boot";
         self.db
-            .execute("INSERT INTO boot (boot_uuid) VALUES (?1) ON CONFLICT DO NOTHING", [&boot.0])
+            .execute(
+                "INSERT INTO boot (id, boot_uuid) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![next_id(&self.db, "boot")?, boot.0],
+            )
             .doing(doing)?;
         self.db
             .query_row("SELECT id FROM boot WHERE boot_uuid = ?1", [&boot.0], |r| r.get(0))

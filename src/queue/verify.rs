@@ -99,10 +99,12 @@ const DOING: &str = "verify a job";
 
 /// A closed span with records at JobCloser, none of which is on its way, and which wasn't
 /// looked at since the last of them went there or was found to lack some. Of `span`,
-/// `verification` and `standing` alone, between two spans.
+/// `verification` and `standing` alone, between two spans. While readings come from a damaged
+/// database, those that have not yet would be nobody's.
 const DUE: &str = "
     SELECT p.event, p.job FROM span p LEFT JOIN verification v ON v.span = p.id
     WHERE p.closed = 1 AND p.id > ?1 AND p.id <= ?2
+        AND NOT EXISTS (SELECT 1 FROM carried WHERE done = 0)
         AND (SELECT sum(readings) FROM standing s WHERE s.span = p.id AND s.state = 2)
             > CASE WHEN v.missing = 0 THEN v.readings ELSE 0 END
         AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.span = p.id AND (s.state = 1

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::anchor::by_boot;
 use super::assign::within;
 use super::balance::{Balance, audit, draw};
-use super::file::others_beside;
 use super::freeze::problem;
 use super::undated::Bounds;
 use super::unreadable::{detail, read_any};
@@ -163,11 +162,6 @@ impl View {
             return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
         }
         Ok(Self { db, path: path.to_owned() })
-    }
-
-    /// The databases beside it, as [`others_beside`] finds them.
-    pub fn others(&self) -> Vec<PathBuf> {
-        others_beside(&self.path)
     }
 
     /// The balance.

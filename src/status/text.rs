@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use gps::gps;
 pub use remarks::undated_boot;
-use remarks::{checked, disagreeing, disk, learnt, set_aside, undated_boots};
+use remarks::{
+    carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots,
+};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -218,10 +220,11 @@ fn balance(out: &mut String, s: &Value) -> std::fmt::Result {
         )?;
     }
     checked(out, &s["checked"])?;
+    carried_over(out, &s["carried_over"])?;
     for other in lines(&s["other_databases"]) {
         writeln!(
             out,
-            "ANOTHER QUEUE: {other} holds readings of another version, or is damaged; they are not counted above and never sent: keep it and call for support"
+            "ANOTHER QUEUE: {other} holds readings of another version; they are not counted above and never sent: keep it and call for support"
         )?;
     }
     set_aside(out, &s["set_aside"])

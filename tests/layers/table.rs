@@ -119,6 +119,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("status::live", Flow("status", STATUS)),
     ("status::text::*", Flow("status", STATUS)),
     ("upkeep", Flow("upkeep", UPKEEP)),
+    ("upkeep::carry", Flow("upkeep", UPKEEP)),
     ("upkeep::check", Flow("upkeep", UPKEEP)),
     ("upkeep::room", Pure),
     // Agent.

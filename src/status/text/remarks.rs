@@ -1,11 +1,12 @@
 //! The lines of `status` that are only there when there is something to say: a disk that
-//! fills, what a test record has shown, what the full check found. Doesn't know where they stand.
+//! fills, what a test record has shown, what the full check found, what has come from a damaged
+//! queue. Doesn't know where they stand.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{lines, word};
+use super::{grouped, lines, word};
 
 /// What a test record has shown of this server; of another it is worth nothing.
 pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
@@ -120,4 +121,40 @@ pub(super) fn set_aside(out: &mut String, a: &Value) -> std::fmt::Result {
             bytes as f64 / f64::from(1 << 20)
         ),
     }
+}
+
+/// Damaged queues whose readings are carried over, or were: those until their files are moved
+/// away, so that nobody has to acknowledge anything else.
+pub(super) fn carried_over(out: &mut String, all: &Value) -> std::fmt::Result {
+    for one in all.as_array().into_iter().flatten() {
+        let dir = one["dir"].as_str().unwrap_or_default();
+        let readings = grouped(one["readings"].as_u64().unwrap_or(0));
+        let lost = one["lost"].as_u64().unwrap_or(0);
+        if one["done"] == false {
+            write!(out, "carrying over from {dir}: {readings}")?;
+            if let Some(of) = one["of"].as_u64() {
+                write!(out, " of {}", grouped(of))?;
+            }
+            writeln!(out, " readings, {} lost", grouped(lost))?;
+            continue;
+        }
+        if one["there"] == false || readings == "0" && one["of"] == 0 && lost == 0 {
+            continue;
+        }
+        write!(out, "carried over {readings} readings from {dir}")?;
+        if one["of"].is_null() {
+            write!(out, " (how many it held can't be read)")?;
+        }
+        if lost > 0 {
+            write!(out, ", {} LOST", grouped(lost))?;
+            let numbers = one["lost_numbers"].as_array().into_iter().flatten();
+            let ranges: Vec<String> =
+                numbers.map(|pair| format!("{} to {}", pair[0], pair[1])).collect();
+            if !ranges.is_empty() {
+                write!(out, " (numbers {})", ranges.join(", "))?;
+            }
+        }
+        writeln!(out, "; the damaged files stay there: keep them, then move them away")?;
+    }
+    Ok(())
 }
