@@ -16,6 +16,7 @@
 mod balance;
 mod flow;
 pub mod gps_source;
+mod gpsd_source;
 mod keep;
 mod ledger;
 pub mod meter_source;

@@ -167,6 +167,15 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_late_makes_an_anchor_that_says_so() {
+        let mut keeper = AnchorKeeper::default();
+        let mut stored = (0..3).filter_map(|s| {
+            keeper.gps_within(BootInstant(s * 1_010), UtcMs(NOON + s * 1_000), 1_000)
+        });
+        assert_eq!(stored.next().map(|anchor| anchor.err_ms), Some(1_020));
+    }
+
+    #[test]
     fn fixes_that_disagree_are_no_anchor() {
         let mut keeper = AnchorKeeper::default();
         for (at, utc) in [(1_000, NOON), (2_000, NOON + 5_000), (3_000, NOON + 2_000)] {

@@ -4,15 +4,14 @@
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::warn;
 
+use super::gpsd_source::Gpsd;
 use super::rig::Rig;
-use super::view::{GpsView, GpsdView};
-use crate::clock::BootInstant;
+use super::view::GpsView;
 use crate::clock::source::Clock;
 use crate::config::GpsSource as Source;
-use crate::gps::gpsd::client::{self, Client};
-use crate::gps::{Decoder, gpsd};
+use crate::gps::Decoder;
 use crate::port::{Event, Port};
 use crate::progress::Pulse;
 use crate::reading::{Fix, Place};
@@ -30,9 +29,7 @@ const FIXED_EVERY: Duration = Duration::from_millis(500);
 pub struct GpsSource {
     port: Port,
     decoder: Decoder,
-    gpsd: Client,
-    gpsd_decoder: gpsd::Decoder,
-    gpsd_since: BootInstant,
+    gpsd: Gpsd,
     rig: watch::Receiver<Rig>,
     out: mpsc::Sender<Fix>,
     dropped: u64,
@@ -52,27 +49,13 @@ impl GpsSource {
         clock: Clock,
         pulse: Pulse,
     ) -> Self {
-        let (port, gpsd, max_hdop) = {
+        let (port, decoder, gpsd) = {
             let rig = rig.borrow();
             let gps = &rig.config.gps;
-            (Port::new(rig.gps_port()), Client::new(&gps.gpsd), gps.max_hdop)
+            (Port::new(rig.gps_port()), Decoder::new(gps.max_hdop), Gpsd::new(gps, clock.now()))
         };
-        let (decoder, gpsd_decoder) = (Decoder::new(max_hdop), gpsd::Decoder::new(max_hdop));
-        let gpsd_since = clock.now();
-        Self {
-            port,
-            decoder,
-            gpsd,
-            gpsd_decoder,
-            gpsd_since,
-            rig,
-            out,
-            dropped: 0,
-            fixed_due: Instant::now(),
-            view,
-            clock,
-            pulse,
-        }
+        let fixed_due = Instant::now();
+        Self { port, decoder, gpsd, rig, out, dropped: 0, fixed_due, view, clock, pulse }
     }
 
     /// Reads until `stop`, or until nobody takes fixes any more.
@@ -130,35 +113,13 @@ impl GpsSource {
                     Vec::new()
                 }
             },
-            Source::Gpsd => self.read_gpsd(buffer).await,
+            Source::Gpsd => self.gpsd.next(buffer, &self.clock).await,
             Source::Fixed => {
                 sleep_until(self.fixed_due).await;
                 self.fixed_due = Instant::now() + FIXED_EVERY;
                 self.fixed().into_iter().collect()
             }
             Source::None => std::future::pending().await,
-        }
-    }
-
-    async fn read_gpsd(&mut self, buffer: &mut [u8]) -> Vec<Fix> {
-        match self.gpsd.next(buffer).await {
-            client::Event::Bytes(n) => {
-                let had_device = self.gpsd_decoder.told().has_device();
-                let at = self.clock.now();
-                let fixes = self.gpsd_decoder.push(buffer.get(..n).unwrap_or_default(), at);
-                let has_device = self.gpsd_decoder.told().has_device();
-                match (had_device, has_device) {
-                    (true, false) => warn!("gpsd has lost its receiver"),
-                    (false, true) => info!("gpsd has a receiver"),
-                    _ => {}
-                }
-                fixes
-            }
-            client::Event::Opened | client::Event::Lost => {
-                self.gpsd_decoder.cut();
-                self.gpsd_since = self.clock.now();
-                Vec::new()
-            }
         }
     }
 
@@ -181,15 +142,7 @@ impl GpsSource {
         let rig = self.rig.borrow().clone();
         self.port.change(rig.gps_port());
         self.decoder.set_max_hdop(rig.config.gps.max_hdop);
-        let address = self.gpsd.health().path.clone();
-        self.gpsd.change(&rig.config.gps.gpsd);
-        self.gpsd_decoder.set_max_hdop(rig.config.gps.max_hdop);
-        if rig.config.gps.source != Source::Gpsd || rig.config.gps.gpsd != address {
-            self.gpsd_decoder.cut();
-        }
-        if rig.config.gps.source != Source::Gpsd {
-            self.gpsd.shut();
-        }
+        self.gpsd.configure(&rig.config.gps, self.clock.now());
         if rig.config.gps.source != Source::Serial {
             // Bytes that wait in an open port would be taken for news when it is read again.
             self.port.shut();
@@ -199,14 +152,7 @@ impl GpsSource {
 
     fn show(&self, source: Source) {
         let port = (source == Source::Serial).then(|| self.port.health().clone());
-        let gpsd = (source == Source::Gpsd).then(|| GpsdView {
-            connection: self.gpsd.health().clone(),
-            told: self.gpsd_decoder.told().clone(),
-            silent_ms: self.clock.now().since_ms(
-                self.gpsd_decoder.reported().map_or(self.gpsd_since, |at| at.max(self.gpsd_since)),
-            ),
-            decoded: self.gpsd_decoder.counters().clone(),
-        });
+        let gpsd = (source == Source::Gpsd).then(|| self.gpsd.view(self.clock.now()));
         self.view.send_replace(GpsView {
             port,
             gpsd,

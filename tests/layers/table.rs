@@ -111,6 +111,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("drain::trial", Flow("drain", DRAIN)),
     ("drain::verify", Flow("drain", DRAIN)),
     ("record::gps_source", Flow("record", RECORD)),
+    ("record::gpsd_source", Flow("record", RECORD)),
     ("record::keep", Flow("record", RECORD)),
     ("record::meter_source", Flow("record", RECORD)),
     ("record::rig", Flow("record", RECORD)),

@@ -1,3 +1,5 @@
+//! gpsd's reports as lines come in: what becomes a fix, when, and what never does.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A connection through refusals, hang-ups and silence, at a server in the same process.
+
 use tokio::net::TcpListener;
 
 use super::*;
