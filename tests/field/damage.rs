@@ -229,6 +229,8 @@ async fn random_pages_are_overwritten_and_no_start_fails_and_nothing_is_doubled(
         until_live(&bench, "recording", |s| s["meter"]["recorder"]["raw"].is_u64()).await;
         seconds(2.0).await;
         assert!(bench.agent_mut().is_running(), "round {round} of seed {seed}");
+        let last = bench.status().await.unwrap().last_seq;
+        assert!(last >= shown, "round {round} of seed {seed}: {last:?} after {shown:?}");
         println!("round {round} of seed {seed}");
         assert_delivered_once(&bench);
     }
