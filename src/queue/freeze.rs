@@ -288,7 +288,7 @@ impl Freezer<'_> {
             .db
             .prepare_cached(
                 // A text that damage has left there is above every number.
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = ?1 AND utc_s BETWEEN ?2 AND ?3)",
+                "SELECT EXISTS (SELECT 1 FROM delivery WHERE meter = +?1 AND utc_s BETWEEN +?2 AND +?3)",
             )
             .and_then(|mut s| s.query_row(params![row.meter, resolved, i64::MAX], |r| r.get(0)))
             .doing(DOING)?;

@@ -1,5 +1,6 @@
 //! Finding what is ready: walks the partial index from span to span and boot to boot, so
-//! that the cost is that of the spans and boots with a backlog, not of the backlog.
+//! that the cost is that of the spans and boots with a backlog, not of the backlog. The
+//! plus before a parameter keeps a statement prepared, as in [`super::record`].
 
 use std::collections::BTreeSet;
 
@@ -61,7 +62,7 @@ impl Freezer<'_> {
                 .prepare_cached(
                     "SELECT boot FROM reading INDEXED BY reading_ready
                      WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
-                         AND span = ?1 AND boot BETWEEN ?2 + 1 AND 9223372036854775807
+                         AND span = +?1 AND boot BETWEEN ?2 + 1 AND 9223372036854775807
                      ORDER BY boot LIMIT 1",
                 )
                 .and_then(|mut s| s.query_row(params![span, after], |r| r.get(0)).optional())
@@ -74,6 +75,7 @@ impl Freezer<'_> {
         }
     }
 
+    /// The first ready readings of a span in a boot.
     pub(super) fn ready_in(
         &self,
         span: SpanId,
@@ -84,8 +86,8 @@ impl Freezer<'_> {
             .prepare_cached(
                 "SELECT seq FROM reading INDEXED BY reading_ready
                  WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
-                         AND span = ?1 AND boot = ?2
-                 ORDER BY seq LIMIT ?3",
+                         AND span = +?1 AND boot = +?2
+                 ORDER BY seq LIMIT +?3",
             )
             .and_then(|mut s| {
                 let rows = s.query_map(params![span, boot, limit as i64], |r| r.get(0))?;
