@@ -62,7 +62,7 @@ pub struct Effects {
 }
 
 /// How a sign-in ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignInOutcome {
     /// There is a session, or none is needed.
     In,
@@ -70,6 +70,8 @@ pub enum SignInOutcome {
     Refused,
     /// The server wasn't reached.
     NotReached,
+    /// There was a server, but not one to trust, and why: its certificate, or the time.
+    Untrusted(String),
     /// It answered something else.
     Unclear,
     /// It asked to wait, so long where it said so.
@@ -268,18 +270,14 @@ impl Machine {
         match outcome {
             SignInOutcome::In => {
                 self.session = Session::In { since: now, tried: false };
-                if matches!(
-                    self.trouble,
-                    Some(Trouble::Password | Trouble::NotReached | Trouble::TooOften)
-                ) {
-                    self.trouble = None;
-                }
+                self.trouble = self.trouble.take().filter(|trouble| !trouble.ends_with_a_session());
             }
             SignInOutcome::Refused => {
                 self.session = Session::PasswordRefused { until: now + PASSWORD_REST };
                 self.trouble = Some(Trouble::Password);
             }
-            SignInOutcome::NotReached => self.not_reached(now),
+            SignInOutcome::NotReached => self.not_reached(Trouble::NotReached, now),
+            SignInOutcome::Untrusted(why) => self.not_reached(Trouble::Untrusted(why), now),
             SignInOutcome::Unclear => {
                 self.trouble = Some(Trouble::Unclear);
                 let wait = self.pace.answer();
@@ -301,9 +299,9 @@ impl Machine {
 
     /// The next try is a sign-in: it freezes nothing, and a rig that is out of coverage for
     /// weeks would write a batch to its card at every try.
-    fn not_reached(&mut self, now: Instant) {
+    fn not_reached(&mut self, trouble: Trouble, now: Instant) {
         self.end_session();
-        self.trouble = Some(Trouble::NotReached);
+        self.trouble = Some(trouble);
         let wait = self.pace.connect();
         self.pause(WaitFor::Link, wait, now);
     }

@@ -229,7 +229,7 @@ impl Drain {
         let Some(client) = &self.client else { return };
         self.parts.view.send_replace(self.machine.view("signing in", None, Instant::now()));
         // Without credentials a sign-in asks nobody, and proves nothing about the connection.
-        let unreached = self.machine.trouble() == Some(&Trouble::NotReached);
+        let unreached = self.machine.trouble().is_some_and(Trouble::is_no_connection);
         failpoint::pass("sign_in_before");
         let asked = async {
             match client.sign_in().await {

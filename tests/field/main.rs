@@ -39,6 +39,7 @@ mod scenarios;
 mod settling;
 mod stop;
 mod taken_out;
+mod time;
 mod unplug;
 mod verify;
 mod verify_by_hand;

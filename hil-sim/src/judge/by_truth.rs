@@ -8,7 +8,7 @@ use super::record::Delivered;
 use super::verdict::{Kind, Verdict};
 use crate::gps::Spot;
 use crate::meter::Sensors;
-use crate::truth::{Emitted, Truth};
+use crate::truth::{Emitted, Epoch, Truth};
 
 /// A record's second may be the one before or after that of its line: a line takes time
 /// to arrive, and the agent's clock is good to some tenths.
@@ -22,6 +22,9 @@ const PLACE_TOLERANCE_M: f64 = 3.0;
 
 /// A fresh fix is from the newest epochs: one period at 1 Hz, and the time to tell it.
 const FRESH_WITHIN_MS: i64 = 2500;
+
+/// Between two fixes further apart than this nobody can tell where the rig was.
+const HOLE_AT_MOST_MS: i64 = 60_000;
 
 /// How exactly the age of a reused fix is told.
 const AGE_TOLERANCE_MS: i64 = 2500;
@@ -224,6 +227,12 @@ fn place(record: &Delivered, at_ms: i64, truth: &Truth, rules: &Rules, verdict: 
         }
     }
     let ever = told(truth, i64::MIN, i64::MAX);
+    // What a person told is where the rig has been, and what was found between two fixes lies
+    // between those around it.
+    let by_hand = record.note.says("operator-place") && near(&ever);
+    if by_hand || record.note.says("backfill") && on_the_way(truth, at_ms, here) {
+        return;
+    }
     let (kind, how) = match near(&ever) {
         true => (Kind::OldPlace, "the rig was there, but not then"),
         false => (Kind::InventedPlace, "the rig was never there"),
@@ -232,6 +241,29 @@ fn place(record: &Delivered, at_ms: i64, truth: &Truth, rules: &Rules, verdict: 
     let off = off.min_by(f64::total_cmp);
     let off = off.map_or("no fix then".to_owned(), |metres| format!("{metres:.1} m off"));
     verdict.find(kind, format!("{id} at {}: {how} ({off})", record.second));
+}
+
+/// Whether a place lies on the straight way between the last fix before an instant and the
+/// first after it, where the rig could be then, and the two are no more than a minute apart.
+fn on_the_way(truth: &Truth, at_ms: i64, here: Spot) -> bool {
+    let heard = |e: &&Epoch| e.heard && e.place.is_some();
+    let split = truth.epochs.partition_point(|epoch| epoch.at_ms <= at_ms);
+    let before = truth.epochs.range(..split).rev().find(heard);
+    let after = truth.epochs.range(split..).find(heard);
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let (Some(from), Some(to)) = (before.place, after.place) else { return false };
+    let whole_ms = after.at_ms - before.at_ms;
+    if !(1..=HOLE_AT_MOST_MS).contains(&whole_ms) {
+        return false;
+    }
+    let part = (at_ms - before.at_ms) as f64 / whole_ms as f64;
+    let there = Spot {
+        lat: from.lat + (to.lat - from.lat) * part,
+        lon: from.lon + (to.lon - from.lon) * part,
+    };
+    // Whose time is good to a second is somewhere within the way of one.
+    let a_second_m = from.metres_to(to) / (whole_ms as f64 / 1000.0);
+    there.metres_to(here) <= PLACE_TOLERANCE_M + a_second_m
 }
 
 fn told(truth: &Truth, from_ms: i64, to_ms: i64) -> Vec<Spot> {

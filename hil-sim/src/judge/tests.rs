@@ -480,6 +480,35 @@ fn what_a_disk_kept_waiting_may_be_lost_with_meter_and_agent_and_not_without() {
 }
 
 #[test]
+fn a_place_found_afterwards_is_right_on_the_way_between_two_fixes_and_wrong_without_saying_so() {
+    let whole = truth();
+    let mut truth = whole.clone();
+    for epoch in truth.epochs.range_mut(21..30) {
+        epoch.place = None;
+    }
+    let mut records = records_of(&whole, &EVERY_5_S);
+    let nth = EVERY_5_S.into_iter().position(|second| second == 25).unwrap();
+    let judged = |records: &[StoredRecord]| judge(&evidence(truth.clone(), records.to_vec()));
+    assert!(judged(&records).has(Kind::InventedPlace));
+    let note = records[nth].fields["Note"].as_str().unwrap().to_owned();
+    records[nth].fields.insert("Note".into(), json!(format!("{note} backfill")));
+    judged(&records).assert_clean();
+    records[nth].fields.insert("Latitude".into(), json!("33.5117331"));
+    assert!(judged(&records).has(Kind::InventedPlace), "11 m beside it");
+}
+
+#[test]
+fn a_place_that_a_person_told_is_one_where_the_rig_has_been() {
+    let mut records = records_of(&truth(), &EVERY_5_S);
+    records[4].fields["Longitude"] = records[1].fields["Longitude"].clone();
+    let note = records[4].fields["Note"].as_str().unwrap().to_owned();
+    records[4].fields.insert("Note".into(), json!(format!("{note} operator-place")));
+    judge(&evidence(truth(), records.clone())).assert_clean();
+    records[4].fields.insert("Latitude".into(), json!("33.5126331"));
+    assert!(judge(&evidence(truth(), records)).has(Kind::InventedPlace));
+}
+
+#[test]
 fn a_reused_fix_is_right_with_its_age_and_wrong_without() {
     let mut truth = truth();
     for epoch in truth.epochs.range_mut(21..) {

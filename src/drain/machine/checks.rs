@@ -177,7 +177,7 @@ impl Machine {
         now: Instant,
     ) {
         match why {
-            Unbelievable::NotAsked(_) => self.not_reached(now),
+            Unbelievable::NotAsked(_) => self.not_reached(Trouble::NotReached, now),
             Unbelievable::NeedsSignIn => self.end_session(),
             Unbelievable::Status { status: 429, retry_after } => {
                 self.too_often(retry_after.and_then(|after| after.wait(wall)), now);

@@ -73,7 +73,7 @@ impl Machine {
         now: Instant,
     ) {
         match why {
-            Unbelievable::NotAsked(_) => self.not_reached(now),
+            Unbelievable::NotAsked(_) => self.not_reached(Trouble::NotReached, now),
             // A new session may not ask either: that is no reason to stop sending, so only
             // the question waits.
             Unbelievable::NeedsSignIn
@@ -191,7 +191,8 @@ impl Machine {
         } else if !ask_anew && self.doubts.iter().any(|d| d.key == *key && d.ask_at <= now) {
             self.ask_later(key, now);
         }
-        let over = matches!(self.trouble, Some(Trouble::Unclear | Trouble::NotReached));
+        let over = |t: &Trouble| *t == Trouble::Unclear || t.is_no_connection();
+        let over = self.trouble.as_ref().is_some_and(over);
         if over && self.doubts.is_empty() || matches!(self.trouble, Some(Trouble::NotSettled(_))) {
             self.trouble = self.unsettled();
         }

@@ -175,6 +175,24 @@ fn weeks_out_of_coverage_freeze_one_batch_and_no_more() {
 }
 
 #[test]
+fn a_server_that_cannot_be_trusted_is_named_as_such_until_it_can_be() {
+    let mut line = Line::new();
+    line.work();
+    line.sent(&seqs(1..=3), &Verdict::NotSent);
+    let Step::Wait(Some(until)) = line.step() else { panic!("no wait") };
+    line.now = until;
+    assert_eq!(line.step(), Step::SignIn);
+    line.machine.signed_in(SignInOutcome::Untrusted("certificate expired".into()), line.now);
+    let said = line.machine.view("waiting", None, line.now).trouble.unwrap();
+    assert!(said.contains("no trusted connection") && said.contains("(certificate expired)"));
+    let Step::Wait(Some(until)) = line.step() else { panic!("no wait") };
+    assert!(until - line.now <= Duration::from_secs(15), "as one that is out of reach");
+    line.now = until;
+    line.work();
+    assert_eq!(line.machine.trouble(), None);
+}
+
+#[test]
 fn a_link_that_comes_up_ends_the_wait_for_a_server_that_was_not_reached_but_no_other() {
     let mut line = Line::new();
     for _ in 0..9 {

@@ -20,7 +20,7 @@ impl Machine {
     ) -> Effects {
         match verdict {
             Verdict::NotSent => {
-                self.not_reached(now);
+                self.not_reached(Trouble::NotReached, now);
                 self.again(attempt, seqs, "not sent")
             }
             Verdict::Refused(refusal) => self.refused(attempt, seqs, *refusal, now),

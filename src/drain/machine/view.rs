@@ -15,6 +15,8 @@ pub enum Trouble {
     NoClient(String),
     /// No connection.
     NotReached,
+    /// No connection to be trusted, and why.
+    Untrusted(String),
     /// Wrong e-mail address or password.
     Password,
     /// A new session was refused as well.
@@ -35,11 +37,26 @@ pub enum Trouble {
     AllRefused(String),
 }
 
+impl Trouble {
+    /// Whether a new session is the end of it.
+    pub(super) fn ends_with_a_session(&self) -> bool {
+        self.is_no_connection() || matches!(self, Self::Password | Self::TooOften)
+    }
+
+    /// Whether no request came through.
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self, Self::NotReached | Self::Untrusted(_))
+    }
+}
+
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoClient(why) => write!(f, "nothing can be sent: {why}"),
             Self::NotReached => f.write_str("no connection to JobCloser; trying again by itself"),
+            Self::Untrusted(why) => {
+                write!(f, "no trusted connection to JobCloser ({why}); trying again by itself")
+            }
             Self::Password => f.write_str(
                 "JobCloser refuses the e-mail address or password; correct the credentials files, \
                  then `systemctl restart spraylog` where it is a service",

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::credentials::{Credentials, CredentialsError};
 use crate::drain::machine::SignInOutcome;
 use crate::jobcloser::client::{Client, Login, SignIn, SignInFailed};
+use crate::jobcloser::verdict::NotSent;
 use crate::jobcloser::wire;
 
 impl Drain {
@@ -72,6 +73,7 @@ pub(in crate::drain) fn signed_in(outcome: &SignIn, now: Option<UtcMs>) -> SignI
         SignIn::Failed(err) => {
             debug!(%err, "sign-in failed");
             match err {
+                SignInFailed::NotSent(NotSent::Tls, why) => SignInOutcome::Untrusted(why.clone()),
                 SignInFailed::NotSent(..) => SignInOutcome::NotReached,
                 SignInFailed::Answered { status, retry_after }
                     if *status == 429 || retry_after.is_some() =>

@@ -8,7 +8,10 @@ use std::error::Error;
 use std::io;
 use std::iter::successors;
 
+use rustls::pki_types::UnixTime;
+
 use super::frozen::Gate;
+use crate::clock::UtcMs;
 use crate::jobcloser::verdict::{Exchange, Lost, NotSent};
 
 /// Characters of a detail that are kept.
@@ -57,8 +60,8 @@ fn not_sent(err: &reqwest::Error) -> NotSent {
 /// What the libraries below say about it, on one line. The HTTP library's own words are
 /// left out: they may hold a URL.
 pub(super) fn detail(err: &reqwest::Error) -> String {
-    if let Some(rustls::Error::FailedToGetCurrentTime) = tls(err) {
-        return "no time yet, so no certificate can be checked".to_owned();
+    if let Some(why) = tls(err).and_then(untimely) {
+        return why;
     }
     let mut words = Vec::new();
     for cause in causes(err).filter(|cause| !cause.is::<reqwest::Error>()) {
@@ -69,6 +72,31 @@ pub(super) fn detail(err: &reqwest::Error) -> String {
     }
     let line = words.join(": ");
     line.chars().take(DETAIL_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// What the time has to do with it, in words that stay the same from one try to the next.
+fn untimely(err: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let day = |time: &UnixTime| {
+        let ms = i64::try_from(time.as_secs().saturating_mul(1_000)).unwrap_or(i64::MAX);
+        UtcMs(ms).rfc3339()
+    };
+    Some(match err {
+        rustls::Error::FailedToGetCurrentTime => {
+            "no time yet, so no certificate can be checked".to_owned()
+        }
+        rustls::Error::InvalidCertificate(ExpiredContext { not_after, .. }) => {
+            format!("its certificate expired at {}", day(not_after))
+        }
+        rustls::Error::InvalidCertificate(NotValidYetContext { not_before, .. }) => {
+            format!("its certificate isn't valid before {}", day(not_before))
+        }
+        rustls::Error::InvalidCertificate(Expired) => "its certificate has expired".to_owned(),
+        rustls::Error::InvalidCertificate(NotValidYet) => {
+            "its certificate isn't valid yet".to_owned()
+        }
+        _ => return None,
+    })
 }
 
 fn tls(err: &reqwest::Error) -> Option<&rustls::Error> {
