@@ -167,23 +167,51 @@ fn unassigned(db: &Connection, which: &Selector) -> Result<Vec<Unassigned>, Queu
 /// segment before.
 fn beginning(tx: &Connection, reading: &Unassigned) -> Result<(u64, Microlitres), QueueError> {
     // A segment is an unbroken run of readings, so that the one before tells enough.
-    let before: Option<(i64, SegmentId)> = tx
+    let before: Option<(Seq, i64, SegmentId)> = tx
         .prepare_cached(
-            "SELECT unwrapped, segment FROM reading WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, unwrapped, segment FROM reading WHERE seq < ?1 ORDER BY seq DESC LIMIT 1",
         )
-        .and_then(|mut s| s.query_row([reading.seq], |r| Ok((r.get(0)?, r.get(1)?))).optional())
+        .and_then(|mut s| {
+            s.query_row([reading.seq], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional()
+        })
         .doing(DOING)?;
-    match before {
-        Some((unwrapped, segment)) if segment == reading.segment => {
+    let is_first = reading.seq.0 == 1;
+    match before.filter(|(seq, ..)| seq.0 + 1 == reading.seq.0) {
+        Some((_, unwrapped, segment)) if segment == reading.segment => {
             Ok((unwrapped.cast_unsigned(), Microlitres::ZERO))
         }
-        Some(_) | None => tx
-            .query_row(
-                "SELECT unwrapped_start, carried_ul FROM segment WHERE id = ?1",
-                [reading.segment],
-                |r| Ok((r.get::<_, i64>(0)?.cast_unsigned(), r.get(1)?)),
-            )
-            .doing(DOING),
+        Some(_) => start_of(tx, reading),
+        None if is_first => start_of(tx, reading),
+        None => by_its_volume(tx, reading),
+    }
+}
+
+/// Where its segment began, and the volume that was carried into it.
+fn start_of(tx: &Connection, reading: &Unassigned) -> Result<(u64, Microlitres), QueueError> {
+    tx.query_row(
+        "SELECT unwrapped_start, carried_ul FROM segment WHERE id = ?1",
+        [reading.segment],
+        |r| Ok((r.get::<_, i64>(0)?.cast_unsigned(), r.get(1)?)),
+    )
+    .doing(DOING)
+}
+
+/// The one before is pruned, or was lost with a damaged queue, or hasn't come from there yet:
+/// the reading's own volume tells how many counts it brought.
+fn by_its_volume(tx: &Connection, reading: &Unassigned) -> Result<(u64, Microlitres), QueueError> {
+    let (unwrapped, k): (i64, f64) = tx
+        .query_row(
+            "SELECT r.unwrapped, s.k FROM reading r JOIN segment s ON s.id = r.segment
+             WHERE r.seq = ?1",
+            [reading.seq],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )
+        .doing(DOING)?;
+    let zero = unwrapped - (reading.share.gallons() * k).round() as i64;
+    let (start, carried) = start_of(tx, reading)?;
+    match u64::try_from(zero) {
+        Ok(zero) if zero > start => Ok((zero, Microlitres::ZERO)),
+        _ => Ok((start, carried)),
     }
 }
 
@@ -268,6 +296,21 @@ mod tests {
         );
         assert_eq!((stretches[1].0, stretches[1].1), (2, 1450));
         assert!((stretches[1].2 - 3.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_reading_whose_predecessor_is_lost_begins_where_its_own_volume_did() {
+        let mut store = store();
+        let opens = segment(0, 0, SegmentReason::First);
+        store.append(&Reading { segment: opens, ..reading(1, 0, 0) }).unwrap();
+        for n in 1..=4 {
+            store.append(&reading(1 + 5 * n, 100 * n as u64, 100)).unwrap();
+        }
+        store.db.execute("DELETE FROM reading WHERE seq IN (1, 4)", []).unwrap();
+        store.assign(&Selector::default(), &assignment("late")).unwrap();
+        let zeros: String =
+            store.db.query_row("SELECT group_concat(zero) FROM stretch", [], |r| r.get(0)).unwrap();
+        assert_eq!(zeros, "0,300", "of the second and the fifth");
     }
 
     #[test]

@@ -66,10 +66,10 @@ struct Mark {
     pub from: i64,
 }
 
-/// A database that begins: its tag, and the directory that it takes over from.
+/// A database that begins: its tag, and the directories that it takes over from.
 pub(super) struct Begun {
     mark: Mark,
-    aside: Option<PathBuf>,
+    asides: Vec<PathBuf>,
 }
 
 impl Begun {
@@ -80,9 +80,7 @@ impl Begun {
 
     /// All that was taken over is on the disk.
     pub fn committed(self) -> String {
-        if let Some(aside) = &self.aside {
-            taken(aside, &self.mark);
-        }
+        self.asides.iter().for_each(|aside| taken(aside, &self.mark));
         self.mark.tag
     }
 }
@@ -90,56 +88,90 @@ impl Begun {
 /// Begins a database in `dir`, with what there is to take over. `random` is the tag where there
 /// is none to go on with: then nothing was ever sent that could be told from another's.
 pub(super) fn begin(tx: &Transaction<'_>, dir: &Path, random: Tag) -> Result<Begun, QueueError> {
-    let aside = source(dir);
-    let mark = match &aside {
-        Some(aside) => take_over(tx, aside, &random)?,
-        None => Mark { tag: random.as_str().to_owned(), from: 0 },
-    };
-    Ok(Begun { mark, aside })
+    let asides = sources(dir);
+    if asides.is_empty() {
+        let mark = Mark { tag: random.as_str().to_owned(), from: 0 };
+        return Ok(Begun { mark, asides });
+    }
+    take_over(tx, dir, asides, random)
 }
 
-/// The directory that a fresh queue in `dir` takes over from, if there is one.
-fn source(dir: &Path) -> Option<PathBuf> {
-    all_aside(dir).pop().filter(|aside| !aside.join(TAKEN).exists())
+/// The directories that a fresh queue in `dir` takes over from, the newest first: more than
+/// one where a fresh one was damaged before it began.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let all = all_aside(dir).into_iter().rev();
+    all.take_while(|aside| !aside.join(TAKEN).exists()).collect()
 }
 
-/// Takes over from the database in `aside` what can be read; what can't is left and said.
-fn take_over(tx: &Transaction<'_>, aside: &Path, random: &Tag) -> Result<Mark, QueueError> {
-    let damaged = aside.display();
-    let old = match damaged::open(aside) {
-        Ok(old) => old,
-        Err(err) => {
-            let err = &err as &dyn std::error::Error;
-            warn!(err, %damaged, "nothing of the damaged queue can be read now");
-            Connection::open_in_memory().doing(DOING)?
-        }
-    };
-    let marks = marks_before(aside);
+/// Takes over what can be read; what can't is left and said. Numbers of another tag would be
+/// taken for ours: such a database is left to support.
+fn take_over(
+    tx: &Transaction<'_>,
+    dir: &Path,
+    asides: Vec<PathBuf>,
+    random: Tag,
+) -> Result<Begun, QueueError> {
+    let mut olds = Vec::new();
+    for aside in asides {
+        let old = open_any(&aside)?;
+        let tag = tag_of(&old);
+        olds.push((aside, old, tag));
+    }
+    let marks = marks_before(dir);
     let marked = marks.last().map(|(_, mark)| mark.clone()).unwrap_or_default();
-    let tag = tag_of(&old).or_else(|| Tag::parse(&marked.tag));
-    let tag = tag.as_ref().unwrap_or(random).as_str().to_owned();
-    let old_from = meta::number(&old, meta::key::FROM).unwrap_or(0).max(marked.from);
-    let highest = highest(&old, old_from);
-    let from = numbers_from(&old, aside, highest.max(old_from));
+    let tag = olds.iter().find_map(|(_, _, tag)| tag.clone());
+    let tag = tag.or_else(|| Tag::parse(&marked.tag)).unwrap_or(random);
+    olds.retain(|(_, _, other)| other.as_ref().is_none_or(|other| *other == tag));
+    let mut from = 0;
+    for (aside, old, _) in &olds {
+        let old_from = from_of(old, &marked);
+        from = from.max(numbers_from(old, aside, highest(old, old_from).max(old_from)));
+    }
     meta::set(tx, meta::key::FROM, &from.to_string())?;
     meta::set(tx, meta::key::LAST_SEQ, &from.to_string())?;
-    let left = tables::copy(tx, &old, from)?;
-    if left > 0 {
-        warn!(left, %damaged, "rows of the damaged queue's small tables can't be read; they are left out");
+    for (aside, old, _) in &olds {
+        let left = tables::copy(tx, old, from)?;
+        if left > 0 {
+            warn!(left, damaged = %aside.display(), "rows of the damaged queue's small tables can't be read; they are left out");
+        }
+        told::begin(tx, aside, old, tag.as_str(), highest(old, from_of(old, &marked)), &marks)?;
     }
-    carry_settings(tx, &old)?;
-    told::begin(tx, aside, &old, &tag, highest, &marks)?;
-    let last = newest(&old, old_from).filter(|last| sound(&last.position));
-    match last {
+    // What is newer is set last.
+    for (_, old, _) in olds.iter().rev() {
+        carry_settings(tx, old)?;
+    }
+    let last = olds.iter().find_map(|(_, old, _)| newest(old, from_of(old, &marked)));
+    match last.filter(|last| sound(&last.position)) {
         Some(last) => {
-            info!(%damaged, raw = last.position.raw, numbers_from = from, "counting goes on where the damaged queue was");
+            info!(
+                raw = last.position.raw,
+                numbers_from = from,
+                "counting goes on where the damaged queue was"
+            );
             keep(tx, &last)?;
         }
         None => {
-            warn!(%damaged, "no reading of the damaged queue can be read; the meter's next count is a new baseline");
+            warn!(
+                "no reading of the damaged queue can be read; the meter's next count is a new baseline"
+            );
         }
     }
-    Ok(Mark { tag, from })
+    let mark = Mark { tag: tag.as_str().to_owned(), from };
+    Ok(Begun { mark, asides: olds.into_iter().map(|(aside, ..)| aside).collect() })
+}
+
+/// A database that can't be opened is one in which nothing can be read.
+fn open_any(aside: &Path) -> Result<Connection, QueueError> {
+    damaged::open(aside).or_else(|err| {
+        let err = &err as &dyn std::error::Error;
+        warn!(err, damaged = %aside.display(), "nothing of the damaged queue can be read now");
+        Connection::open_in_memory().doing(DOING)
+    })
+}
+
+/// Above which number a damaged database's own are.
+fn from_of(old: &Connection, marked: &Mark) -> i64 {
+    meta::number(old, meta::key::FROM).unwrap_or(0).max(marked.from)
 }
 
 /// Marks a directory as taken over from. Without the mark, after a power cut, the fresh
@@ -153,21 +185,18 @@ fn taken(aside: &Path, mark: &Mark) {
 
 /// Marks what was taken over from just before the power went.
 pub(super) fn mark_late(db: &Connection, dir: &Path, tag: &str) {
-    let Some(aside) = source(dir) else { return };
-    if told::is_known(db, &aside) {
+    for aside in sources(dir).into_iter().filter(|aside| told::is_known(db, aside)) {
         let from = meta::number(db, meta::key::FROM).unwrap_or(0);
         taken(&aside, &Mark { tag: tag.to_owned(), from });
     }
 }
 
-/// The marks in the directories before this one, in their order. One that version 0.1 left
-/// says nothing.
-fn marks_before(aside: &Path) -> Vec<(PathBuf, Mark)> {
-    let all = aside.parent().map(all_aside).unwrap_or_default();
-    let before = all.into_iter().take_while(|dir| dir != aside);
+/// The marks in the directories that were taken over from, in their order. One that an earlier
+/// version left says nothing.
+fn marks_before(dir: &Path) -> Vec<(PathBuf, Mark)> {
     let read =
         |dir: &PathBuf| serde_json::from_str(&fs::read_to_string(dir.join(TAKEN)).ok()?).ok();
-    before.filter_map(|dir| Some((dir.clone(), read(&dir)?))).collect()
+    all_aside(dir).into_iter().filter_map(|dir| Some((dir.clone(), read(&dir)?))).collect()
 }
 
 /// What `meta` knows that still holds.

@@ -187,13 +187,12 @@ impl Damaged {
 
 /// Whether what can't be read for this is passed over.
 fn passes(err: &rusqlite::Error, patience: bool) -> bool {
-    // The schema itself is damaged: it has no such table.
-    if matches!(err, rusqlite::Error::SqlInputError { .. }) {
-        return true;
-    }
     match err.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
         Some(ErrorCode::SystemIoFailure) => !patience,
+        // It has no such table: it is empty, or the schema itself is damaged.
+        Some(ErrorCode::Unknown) => true,
+        None => matches!(err, rusqlite::Error::SqlInputError { .. }),
         _ => false,
     }
 }

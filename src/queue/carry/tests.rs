@@ -240,6 +240,26 @@ fn a_queue_that_is_damaged_while_it_carries_over_hands_on_what_it_has_and_what_i
 }
 
 #[test]
+fn a_fresh_queue_that_is_damaged_before_it_begins_keeps_nothing_from_being_carried_over() {
+    for what in [vec![0x5a; 8192], Vec::new()] {
+        let dir = tempfile::tempdir().unwrap();
+        let old = sprayed(dir.path(), 300);
+        let (tag, position) = (old.tag().to_owned(), old.position().unwrap());
+        drop(old);
+        damage(dir.path());
+        fs::write(dir.path().join(FILE), &what).unwrap();
+        damage(dir.path());
+        let mut fresh = open(dir.path()).unwrap();
+        assert_eq!(fresh.tag(), tag);
+        assert_eq!(fresh.position().unwrap().unwrapped, position.unwrapped);
+        assert_eq!(fresh.pick().unwrap(), Some(assignment("a")));
+        assert!(carry(&mut fresh, 100));
+        assert_eq!(draw(&fresh.db).unwrap().recorded.readings, 300);
+        assert!(told(&fresh).iter().all(|one| one.done && one.lost == 0), "{:?}", told(&fresh));
+    }
+}
+
+#[test]
 fn what_a_reading_refers_to_and_cannot_be_read_is_told_by_its_record_or_left_open() {
     for records_too in [false, true] {
         let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::balance::Share;
 use super::super::file::others_beside;
-use super::super::{Doing, QueueError, Store, View, meta};
+use super::super::{Doing, QueueError, Store, View, meta, schema};
 use super::{DOING, Mark, damaged, tables};
 
 /// So many stretches of lost numbers are named.
@@ -115,10 +115,10 @@ pub(super) fn begin(
     highest: i64,
     marks: &[(PathBuf, Mark)],
 ) -> Result<(), QueueError> {
-    let mut all = AllKnown::new();
+    let mut all = known(tx)?;
     match older(old) {
         Ok(rows) => {
-            all = known(old).unwrap_or_default();
+            all.append(&mut known(old).unwrap_or_default());
             for (file, last, next, readings, lost, done) in rows {
                 row(tx, &file, tag, last, next, done)?;
                 let known = all.entry(file.clone()).or_default();
@@ -132,6 +132,8 @@ pub(super) fn begin(
                 tx.execute(sql, params![file, lost]).doing(DOING)?;
             }
         }
+        // One that was damaged before it began has nothing, and had nothing.
+        Err(_) if is_empty(old) => {}
         Err(_) => {
             for (dir, mark) in marks.iter().filter(|(_, mark)| mark.tag == tag) {
                 if let Ok(older) = damaged::open(dir) {
@@ -141,8 +143,9 @@ pub(super) fn begin(
             }
         }
     }
-    let had = old.query_row("SELECT sum(readings) FROM standing", [], |r| r.get(0));
-    all.insert(name(aside), Known { had: had.ok().flatten(), ..Known::default() });
+    let sum = "SELECT coalesce(sum(readings), 0) FROM standing";
+    let had = old.query_row(sum, [], |r| r.get(0)).ok().or(is_empty(old).then_some(0));
+    all.insert(name(aside), Known { had, ..Known::default() });
     row(tx, &name(aside), tag, highest, 1, false)?;
     know(tx, &all)?;
     let (readings, ul): (i64, i64) = tx
@@ -153,6 +156,10 @@ pub(super) fn begin(
         )
         .doing(DOING)?;
     meta::set(tx, meta::key::TOOK, &format!("{readings} {ul}"))
+}
+
+fn is_empty(old: &Connection) -> bool {
+    schema::version(old).is_ok_and(|version| version == 0)
 }
 
 type Older = (String, i64, i64, i64, i64, bool);
