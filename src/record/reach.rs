@@ -89,6 +89,7 @@ mod tests {
     use super::*;
     use crate::clock::{BootInstant, UtcMs};
     use crate::reading::Place;
+    use proptest::prelude::*;
 
     const METRE: f64 = 1.0 / 111_195.0;
 
@@ -168,6 +169,39 @@ mod tests {
         assert!(reach.takes(&Fix { utc: Some(UtcMs(0)), ..fix(0, 0.0) }));
         let later = Fix { utc: Some(UtcMs(600_000_000_000)), ..fix(1000, 90_000.0) };
         assert!(!reach.takes(&later));
+    }
+
+    proptest! {
+        #[test]
+        fn lone_fixes_elsewhere_are_left_out_of_any_drive_and_cost_it_none(
+            drive in prop::collection::vec((0.0..45.0, prop::option::weighted(0.2, 500.0..4e6)), 2..60),
+        ) {
+            let mut reach = Reach::default();
+            let (mut north_m, mut lone) = (0.0, false);
+            for (second, (mps, off_m)) in (0..).zip(drive) {
+                north_m += mps;
+                let at = second * 1000;
+                // The first one counts, and two in a row that are near each other may be true.
+                let off_m = off_m.filter(|_| second > 0 && !lone);
+                lone = off_m.is_some();
+                let seen = fix(at, north_m + off_m.unwrap_or(0.0));
+                prop_assert_eq!(reach.takes(&seen), off_m.is_none(), "second {}", second);
+            }
+        }
+
+        #[test]
+        fn whatever_came_before_the_second_of_two_true_fixes_counts(
+            before in prop::collection::vec((0..5000i64, -1e6..1e6), 0..20),
+        ) {
+            let mut reach = Reach::default();
+            let mut at = 0;
+            for (later_ms, north_m) in before {
+                at += later_ms;
+                reach.takes(&fix(at, north_m));
+            }
+            reach.takes(&fix(at + 1000, 0.0));
+            prop_assert!(reach.takes(&fix(at + 2000, 10.0)));
+        }
     }
 
     #[test]

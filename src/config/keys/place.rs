@@ -22,7 +22,7 @@ pub(super) const GPS: Section = Section {
         key!(gps.stale_after: Time, "3s", Live, |v| valid::time(v, SECOND, HOUR),
             "Age at which a fix is no longer fresh."),
         key!(gps.fixed: Place, "[]", Live, valid::place,
-            "Where the rig stands, where source is fixed: [latitude, longitude] in degrees, west and south negative. Time then comes from the system."),
+            "Where the rig stands, where source is fixed: [latitude, longitude] in degrees, west and south negative. Every record then says fixed-place, and time comes from the system."),
         key!(gps.backfill: Flag, "false", Live, valid::anything,
             "Whether a record without a place gets one on the straight line between the fixes before and after it, where these are at most 60 s apart and a rig can have driven so; its note says backfill."),
     ],
