@@ -7,6 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
@@ -15,6 +16,7 @@ use hyper::body::{Frame, SizeHint};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
+use tokio::time::{Sleep, sleep};
 
 use super::behaviour::{Behaviour, ExpiredAs, ResultShape};
 use super::call::Call;
@@ -41,6 +43,8 @@ pub struct Answer {
 struct Half {
     half: Option<Bytes>,
     whole: u64,
+    /// So that it is on its way before the connection is closed.
+    rest: Pin<Box<Sleep>>,
 }
 
 /// `Result` of a successful sign-in; the page's own example, with `Password` in clear.
@@ -154,7 +158,7 @@ impl Half {
     fn of(body: String) -> Self {
         let whole = body.len() as u64;
         let half = Bytes::from(body).slice(..(whole / 2) as usize);
-        Self { half: Some(half), whole }
+        Self { half: Some(half), whole, rest: Box::pin(sleep(Duration::from_millis(50))) }
     }
 }
 
@@ -164,10 +168,12 @@ impl hyper::body::Body for Half {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let next = self.half.take().map(Frame::data);
-        Poll::Ready(Some(next.ok_or_else(|| io::ErrorKind::ConnectionReset.into())))
+        if let Some(half) = self.half.take() {
+            return Poll::Ready(Some(Ok(Frame::data(half))));
+        }
+        self.rest.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionReset.into())))
     }
 
     fn size_hint(&self) -> SizeHint {
