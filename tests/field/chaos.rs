@@ -150,6 +150,12 @@ async fn judged(mut weather: Weather, seed: u64) {
     let thrown: Vec<String> =
         weather.thrown.iter().map(|(name, times)| format!("{times:>5} {name}")).collect();
     println!("{}\n{:>5}   boots\n{verdict}", thrown.join("\n"), weather.clock.boots());
+    let sheet = verdict.balance;
+    let (known, recorded) = (
+        sheet.metered_gal - sheet.unknowable_gal,
+        weather.bench.status().await.unwrap().gallons.recorded,
+    );
+    println!("recorded {recorded:.3} gal of {known:.3} that could be known");
     let numbers: Vec<i64> =
         readings(&weather.bench).iter().map(|r| r["seq"].as_i64().unwrap()).collect();
     if !verdict.is_clean() || !weather.findings.is_empty() {

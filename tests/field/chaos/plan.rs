@@ -135,7 +135,8 @@ fn meter(dice: &mut Dice, round: u64) -> (Vec<(u64, Throw)>, u64) {
     match dice.below(6) {
         0 => for_a_while(Throw::UnplugMeter { counting: true }, out, Throw::PlugMeter),
         1 => for_a_while(Throw::UnplugMeter { counting: false }, out, Throw::PlugMeter),
-        2 => once(Throw::Glitch(1 + dice.below(1_500))),
+        // More than a minute's bound: less is believed at first (RULES.md, 6).
+        2 => once(Throw::Glitch(1_300 + dice.below(1_000))),
         3 if round % 3 == 1 => (vec![(0, Throw::RestartMeter)], 45_000),
         _ => once(Throw::Noise(1 + dice.below(8) as u32)),
     }
