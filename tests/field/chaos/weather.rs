@@ -223,7 +223,12 @@ impl Weather {
     /// A look at its status: what that shows is held against it.
     pub async fn look(&mut self) {
         let Ok(status) = self.bench.status().await else { return };
-        self.shown = self.shown.max(status.last_seq.unwrap_or(0));
+        let last = status.last_seq.unwrap_or(0);
+        if last < self.shown {
+            // At once: a number that is lost is soon another's.
+            self.findings.push(format!("{} was shown, and now the last is {last}", self.shown));
+        }
+        self.shown = self.shown.max(last);
         if !status.balance.adds_up() {
             self.findings.push(format!("does not add up: {:?}", status.balance));
         }
