@@ -207,7 +207,10 @@ impl Machine {
         findings: &Findings,
         asked: Instant,
     ) -> Option<(Doubt, Vec<Seq>)> {
-        let unproven = findings.flaw.is_some() || findings.empty && !doubt.empty_once;
+        // A server that said no itself may have stored a part: that explains it without pages.
+        let said_no = doubt.cause != Cause::Silence;
+        let flaw = findings.flaw.filter(|flaw| *flaw != Flaw::Page || !said_no);
+        let unproven = flaw.is_some() || findings.empty && !doubt.empty_once;
         if !missing.is_empty() && (unproven || doubt.settles_at > asked) {
             let empty_once = findings.empty;
             self.doubts.push(Doubt { seqs: missing, empty_once, why: None, ..doubt });
