@@ -211,7 +211,11 @@ fn place(record: &Delivered, at_ms: i64, truth: &Truth, rules: &Rules, verdict: 
     }
     let near = |spots: &[Spot]| spots.iter().any(|spot| spot.metres_to(here) <= PLACE_TOLERANCE_M);
     let until = at_ms + 1000;
-    let newest = told(truth, at_ms - FRESH_WITHIN_MS, until);
+    // One that came after is no reason against an older one that wasn't stale yet.
+    let newest = match told(truth, at_ms - FRESH_WITHIN_MS, at_ms).is_empty() {
+        true => Vec::new(),
+        false => told(truth, at_ms - FRESH_WITHIN_MS, until),
+    };
     let stale_ms = (rules.stale_s * 1000.0) as i64 + 1000;
     let fresh = match newest.is_empty() {
         true => told(truth, at_ms - stale_ms, until),
