@@ -258,13 +258,13 @@ async fn sprayed_by(recording: Recording) {
     drop(gpsd);
 }
 
-/// A minute of a receiver that stands under a clear sky, and tells of its satellites: gpsd
-/// has an HDOP only from GSA and GSV.
-fn standing() -> Recording {
+/// A minute of a receiver that stands, and tells of its satellites: gpsd has an HDOP only from
+/// GSA and GSV. The quality is that of GGA.
+fn standing(quality: u8) -> Recording {
     let epoch = |s: u32| {
         let (time, place) = (format!("1200{s:02}.00"), "3330.69799,N,08653.79206,W");
-        sentence(&format!("GNRMC,{time},A,{place},0.100,,231126,,,A,V"))
-            + &sentence(&format!("GNGGA,{time},{place},1,08,0.80,182.4,M,-29.1,M,,"))
+        sentence(&format!("GNRMC,{time},A,{place},0.100,,231126,,"))
+            + &sentence(&format!("GNGGA,{time},{place},{quality},08,0.80,182.4,M,-29.1,M,,"))
             + &sentence("GNGSA,A,3,02,05,06,09,12,17,19,25,,,,,1.40,0.80,1.15")
             + &sentence("GPGSV,1,1,04,02,66,061,41,05,52,283,40,06,18,102,35,09,11,143,33")
     };
@@ -278,7 +278,7 @@ async fn the_real_gpsd_may_end_start_late_and_lose_its_receiver() {
     }
     let address = free_address();
     let mut setup = reading(&address);
-    setup.gps.recording = Some(standing());
+    setup.gps.recording = Some(standing(1));
     let mut bench = Bench::start(setup).await.unwrap();
     bench.start_agent().unwrap();
     until_live(&bench, "no gpsd yet", |s| s["gps"]["problem"].is_string()).await;
@@ -325,4 +325,36 @@ async fn the_real_gpsd_may_end_start_late_and_lose_its_receiver() {
     bench.wait_for_records(records + 2, SOON).await.unwrap();
     bench.stop_spraying();
     bench.settle_and_judge(SOON).await.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_real_gpsd_calls_estimated_entered_or_simulated_is_neither_place_nor_time() {
+    if skipped("what_the_real_gpsd_calls_estimated_entered_or_simulated_is_neither_place_nor_time")
+    {
+        return;
+    }
+    for run in [6, 7, 8].map(|quality| tokio::spawn(not_believed(quality))) {
+        run.await.unwrap();
+    }
+}
+
+async fn not_believed(quality: u8) {
+    let address = free_address();
+    let mut setup = reading(&address);
+    setup.gps.recording = Some(standing(quality));
+    let mut bench = Bench::start(setup).await.unwrap();
+    let _gpsd = Gpsd::start(&address, bench.rig().gps_path());
+    bench.start_agent().unwrap();
+    bench.spray(3.0);
+    until_live(&bench, "reports that are no fixes", |s| {
+        number(s, "/gps/gpsd/decoded/rejected/estimated") >= 5
+    })
+    .await;
+    no_place_grows(&mut bench).await;
+    bench.stop_spraying();
+    bench.settle_and_judge(SOON).await.assert_clean();
+    assert_eq!(number(&live(&bench), "/gps/gpsd/decoded/fixes"), 0, "quality {quality}");
+    let status = bench.status().await.unwrap();
+    assert_eq!(status.held_for.no_time, status.balance.recorded);
+    assert!(bench.records().is_empty());
 }

@@ -51,8 +51,10 @@ impl Judge {
     }
 
     /// Another connection: what comes now has waited for nothing before. A fix that is out
-    /// isn't given again.
+    /// isn't given again. A gpsd that begins anew reports a position before it has heard how
+    /// that came about (its first report has no status); without an HDOP it is none.
     pub fn cut(&mut self) {
+        self.skies.clear();
         (self.begun, self.pace) = (None, Pace::default());
     }
 

@@ -30,6 +30,7 @@ fn ms(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
 }
 
+const SKY: &str = r#"{"class":"SKY","device":"/dev/a","hdop":0.9}"#;
 const NOON: &str = "2027-05-02T12:00:00.000Z";
 
 /// A receiver with a clear sky, a report a second.
@@ -45,7 +46,7 @@ impl Bench {
     /// One whose HDOP is known from second 0.
     fn with_sky() -> Self {
         let mut bench = Self::new();
-        bench.say(0, r#"{"class":"SKY","device":"/dev/a","hdop":0.9}"#);
+        bench.say(0, SKY);
         bench
     }
 
@@ -154,7 +155,22 @@ fn a_receiver_that_repeats_its_last_fix_has_had_only_one() {
     assert_eq!(bench.rejected().repeated, 7);
     // Nor is it news on another connection.
     bench.decoder.cut();
+    bench.say(8_500, SKY);
     assert_eq!(bench.tpv(9_000, 0, ""), []);
+    assert_eq!(bench.rejected().repeated, 8);
+}
+
+#[test]
+fn a_gpsd_that_begins_anew_has_no_fix_before_it_has_told_an_hdop_again() {
+    let mut bench = Bench::with_sky();
+    assert_eq!(bench.tpv(1_000, 1_000, "").len(), 1);
+    bench.decoder.cut();
+    // Of a simulator, before its GGA was read.
+    assert_eq!(bench.tpv(3_000, 3_000, ""), []);
+    assert_eq!(bench.rejected().no_hdop, 1);
+    bench.say(3_100, SKY);
+    assert_eq!(bench.tpv(4_000, 4_000, r#","status":8"#), []);
+    assert_eq!(bench.rejected().estimated, 1);
 }
 
 #[test]
@@ -249,6 +265,7 @@ fn damaged_lines_are_counted_and_the_next_one_is_read() {
     bench.decoder.push(b"{\"class\":\"TPV", BootInstant(0));
     bench.decoder.cut();
     assert_eq!(bench.decoder.counters().torn, 1);
+    bench.say(1_500, SKY);
     assert_eq!(bench.tpv(2_000, 2_000, "").len(), 1);
 }
 
