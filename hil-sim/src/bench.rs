@@ -198,7 +198,11 @@ impl Bench {
     ///
     /// # Errors
     /// Where there is no board's clock, or the agent can't be killed and started.
-    pub async fn turn_key(&mut self, off: Duration, wall_ms: Option<i64>) -> Result<(), BenchError> {
+    pub async fn turn_key(
+        &mut self,
+        off: Duration,
+        wall_ms: Option<i64>,
+    ) -> Result<(), BenchError> {
         self.kill_agent()?;
         tokio::time::sleep(off).await;
         self.board_clock()?.boot(wall_ms).map_err(|source| BenchError::Clock { source })?;

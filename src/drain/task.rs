@@ -243,8 +243,9 @@ impl Drain {
             None => SignInOutcome::NotReached,
             Some(outcome) => connect::signed_in(&outcome, (self.now)()),
         };
+        let signed_in = outcome == SignInOutcome::In;
         self.machine.signed_in(outcome, Instant::now());
-        if outcome != SignInOutcome::In {
+        if !signed_in {
             self.askers
                 .give_up(&self.machine.trouble().map_or_else(String::new, Trouble::to_string));
         }

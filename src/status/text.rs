@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use gps::gps;
 pub use remarks::undated_boot;
-use remarks::{
-    carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots,
-};
+use remarks::{carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [

@@ -68,8 +68,9 @@ impl<W: Fn() -> Option<UtcMs>> Alone<W> {
                 Step::Wait(Some(until)) => sleep_until(until.into()).await,
                 Step::SignIn => {
                     let outcome = signed_in(&self.client.sign_in().await, (self.wall)());
+                    let signed_in = outcome == SignInOutcome::In;
                     self.machine.signed_in(outcome, Instant::now());
-                    if outcome != SignInOutcome::In {
+                    if !signed_in {
                         said.why = self.machine.trouble().map(Trouble::to_string);
                         break;
                     }

@@ -128,9 +128,7 @@ fn refused() -> Store {
     let (utc, source) = (UtcMs(1_809_253_002_000), AnchorSource::Gps);
     store.add_anchor(Anchor { at: BootInstant(0), utc, err_ms: 0, source }).unwrap();
     let opens = segment(0, 0, SegmentReason::First);
-    store
-        .append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) })
-        .unwrap();
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
     for n in 1..3 {
         store.append(&reading(1 + 5 * n, 100 * n as u64, 100)).unwrap();
     }
@@ -149,8 +147,7 @@ fn refused() -> Store {
 }
 
 fn messages(store: &Store) -> Vec<Option<String>> {
-    let mut statement =
-        store.db.prepare("SELECT message FROM delivery WHERE seq = ?1").unwrap();
+    let mut statement = store.db.prepare("SELECT message FROM delivery WHERE seq = ?1").unwrap();
     (1..4).map(|seq| statement.query_row([seq], |r| r.get(0)).unwrap()).collect()
 }
 
