@@ -19,6 +19,7 @@
 //! # Ok(()) }
 //! ```
 
+mod board;
 mod error;
 mod look;
 mod options;
@@ -107,17 +108,10 @@ impl Bench {
         for (name, value) in options.env {
             agent.set_env(name, value);
         }
-        let clock = match options.clock {
-            Some(setup) => {
-                knows_its_clock_moves(&options.agent)?;
-                let file = dir_path.join("clock.toml");
-                let clock = BoardClock::switch_on(file, setup.wall_ms, setup.synchronised)
-                    .map_err(|source| BenchError::Clock { source })?;
-                agent.set_env(board_clock::VARIABLE, clock.file());
-                Some(clock)
-            }
-            None => None,
-        };
+        let clock = board::switch_on(options.clock, &options.agent, &dir_path)?;
+        if let Some(clock) = &clock {
+            agent.set_env(board_clock::VARIABLE, clock.file());
+        }
         let keep = options.keep || std::env::var_os(KEEP).is_some();
         let mut bench = Self {
             agent,
@@ -183,30 +177,6 @@ impl Bench {
             Some(disk) => Ok(disk.come_back(cut)?),
             None => Ok(()),
         }
-    }
-
-    /// The clocks of the board.
-    ///
-    /// # Errors
-    /// Where the options asked for none.
-    pub fn board_clock(&mut self) -> Result<&mut BoardClock, BenchError> {
-        self.clock.as_mut().ok_or(BenchError::NoClock)
-    }
-
-    /// The key is turned off and on: the agent dies, and another boot begins, whose clock
-    /// says `wall_ms` or goes on.
-    ///
-    /// # Errors
-    /// Where there is no board's clock, or the agent can't be killed and started.
-    pub async fn turn_key(
-        &mut self,
-        off: Duration,
-        wall_ms: Option<i64>,
-    ) -> Result<(), BenchError> {
-        self.kill_agent()?;
-        tokio::time::sleep(off).await;
-        self.board_clock()?.boot(wall_ms).map_err(|source| BenchError::Clock { source })?;
-        self.start_agent()
     }
 
     /// Where configuration, queue and log of the agent are.
@@ -344,17 +314,6 @@ impl Bench {
             self.mishaps.push(ended(status));
             self.ended = Some(status);
         }
-    }
-}
-
-/// An agent that wasn't built for tests would run by this machine's clock, and every
-/// judgement would be about something else.
-fn knows_its_clock_moves(binary: &Path) -> Result<(), BenchError> {
-    let bytes = std::fs::read(binary).unwrap_or_default();
-    let name = board_clock::VARIABLE.as_bytes();
-    match bytes.windows(name.len()).any(|part| part == name) {
-        true => Ok(()),
-        false => Err(BenchError::NotForTests { path: binary.to_owned() }),
     }
 }
 

@@ -57,6 +57,7 @@ pub async fn start(
 ) -> Result<Running, AgentError> {
     let Ground { clock, config, profile, store, lock } = ground;
     let pick = store.pick()?;
+    let begins = store.position().is_none();
     let (queue, thread) =
         Queue::start(store).map_err(|source| AgentError::System { what: "a thread", source })?;
     let damaged = queue.damage();
@@ -90,7 +91,8 @@ pub async fn start(
 
     let meter_source =
         MeterSource::new(rig.clone(), meter_tx, meter_view, clock.clone(), meter_pulse);
-    let gps_source = GpsSource::new(rig.clone(), fixes_tx, gps_view, clock.clone(), gps_pulse);
+    let gps_source =
+        GpsSource::new(rig.clone(), fixes_tx, begins, gps_view, clock.clone(), gps_pulse);
     let record = Record::new(RecordParts {
         queue: queue.clone(),
         rig,

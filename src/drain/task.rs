@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use by_hand::{Askers, ToVerify};
 use canary::Asked;
@@ -334,20 +334,6 @@ impl Drain {
                 answer = &mut answer => return Some(answer),
                 () = sleep(BEAT_EVERY) => self.parts.pulse.beat(self.parts.clock.now()),
                 () = stop.asked() => return timeout(LAST_ANSWER, answer).await.ok(),
-            }
-        }
-    }
-
-    /// Logs what stands in the way when it changes.
-    fn tell(&mut self) {
-        if self.client.is_none() {
-            self.askers.give_up("nothing can be sent; `spraylog status` says why");
-        }
-        if self.machine.trouble() != self.told.as_ref() {
-            self.told = self.machine.trouble().cloned();
-            match &self.told {
-                Some(trouble) => warn!(%trouble, "delivery held up"),
-                None => info!("delivery goes on"),
             }
         }
     }

@@ -35,16 +35,21 @@ pub struct GpsSource {
     dropped: u64,
     /// When the configured place is told next.
     fixed_due: Instant,
+    /// The opening of the port, by its number, whose first fix needs no other to follow.
+    heard_anew: Option<u64>,
     view: watch::Sender<GpsView>,
     clock: Clock,
     pulse: Pulse,
 }
 
 impl GpsSource {
-    /// A task that will read the configured source.
+    /// A task that will read the configured source. Where a queue goes on, the first reading
+    /// after a start waits for a place, and so can the first fix for another one. The first
+    /// reading that there is doesn't: `begins` lets the first fix serve it.
     pub fn new(
         rig: watch::Receiver<Rig>,
         out: mpsc::Sender<Fix>,
+        begins: bool,
         view: watch::Sender<GpsView>,
         clock: Clock,
         pulse: Pulse,
@@ -55,14 +60,15 @@ impl GpsSource {
             (Port::new(rig.gps_port()), Decoder::new(gps.max_hdop), Gpsd::new(gps, clock.now()))
         };
         let fixed_due = Instant::now();
-        Self { port, decoder, gpsd, rig, out, dropped: 0, fixed_due, view, clock, pulse }
+        let heard_anew = begins.then_some(1);
+        let dropped = 0;
+        Self { port, decoder, gpsd, rig, out, dropped, fixed_due, heard_anew, view, clock, pulse }
     }
 
     /// Reads until `stop`, or until nobody takes fixes any more.
     pub async fn run(mut self, mut stop: Stop) {
         let mut buffer = [0; BUFFER];
         let mut changed = self.rig.clone();
-        let mut heard_anew = None;
         loop {
             self.pulse.beat(self.clock.now());
             let source = self.rig.borrow().config.gps.source;
@@ -79,9 +85,9 @@ impl GpsSource {
             // knows a repetition; who has just opened the port learns from the next epoch that
             // the first one wasn't old.
             let opened = Some(self.port.health().opened);
-            let first = source == Source::Serial && !fixes.is_empty() && heard_anew != opened;
+            let first = source == Source::Serial && !fixes.is_empty() && self.heard_anew != opened;
             if first {
-                heard_anew = opened;
+                self.heard_anew = opened;
             }
             // Never waits for room: an old fix that comes late would look fresh.
             for fix in fixes.into_iter().skip(usize::from(first)) {

@@ -1,9 +1,9 @@
 //! What the delivery task sends with: credentials, client and zone, taken up anew when
-//! the configuration or the credentials' files change.
+//! the configuration or the credentials' files change; and the word on what stands in the way.
 
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::Drain;
 use crate::cause::chain;
@@ -16,6 +16,20 @@ use crate::jobcloser::verdict::NotSent;
 use crate::jobcloser::wire;
 
 impl Drain {
+    /// Logs what stands in the way when it changes.
+    pub(super) fn tell(&mut self) {
+        if self.client.is_none() {
+            self.askers.give_up("nothing can be sent; `spraylog status` says why");
+        }
+        if self.machine.trouble() != self.told.as_ref() {
+            self.told = self.machine.trouble().cloned();
+            match &self.told {
+                Some(trouble) => warn!(%trouble, "delivery held up"),
+                None => info!("delivery goes on"),
+            }
+        }
+    }
+
     pub(super) fn reconfigure(&mut self) {
         let config = self.parts.config.borrow_and_update().clone();
         self.recogniser.zone = zone(&config);
