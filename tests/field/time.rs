@@ -54,6 +54,16 @@ impl Board {
         std::fs::write(&self.file, text).unwrap();
         bench.rig().clock().now_ms() - STARTED_MS
     }
+
+    /// The system clock is set, in the boot that is running.
+    fn sets(&self, wall_off_ms: i64) {
+        let said = std::fs::read_to_string(&self.file).unwrap();
+        let mut clock: toml::Table = said.parse().unwrap();
+        clock.insert("wall_offset_ms".to_owned(), wall_off_ms.into());
+        let beside = self.file.with_extension("new");
+        std::fs::write(&beside, clock.to_string()).unwrap();
+        std::fs::rename(&beside, &self.file).unwrap();
+    }
 }
 
 /// So far off is a clock that has no battery.
@@ -171,6 +181,48 @@ async fn of_three_boots_every_date_is_true_and_what_nobody_knows_is_held_until_a
     assert!(told.iter().all(|record| record.note.says("operator-place")));
     let status = bench.status().await.unwrap();
     assert_eq!((status.balance.sent, status.balance.held), (status.balance.recorded, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_system_clock_that_is_wrong_or_set_in_mid_job_moves_no_reading() {
+    const NAME: &str = "a_system_clock_that_is_wrong_or_set_in_mid_job_moves_no_reading";
+    if !has_testhooks(NAME) {
+        return;
+    }
+    const HOUR_MS: i64 = 3_600_000;
+    let mut setup = options();
+    setup.start_agent = false;
+    let mut bench = Bench::start(setup).await.unwrap();
+    let board = Board::new(&mut bench);
+
+    // An hour ahead, and the kernel calls it synchronised: the receiver knows better.
+    board.boots(&bench, 1, HOUR_MS, true).await;
+    bench.start_agent().unwrap();
+    until_live(&bench, "time", |s| s["clock"]["source"] == "gps").await;
+    let shown = said(&bench, &["status"]);
+    assert!(shown.contains("DISAGREES: system tells a time 3600.") && shown.contains("ahead"));
+    spray(&mut bench, 3).await;
+    bench.stop_agent().await.unwrap();
+
+    // Right at first and without a receiver; then set, and set back, in mid-flow.
+    bench.rig().gps().unplug().unwrap();
+    board.boots(&bench, 2, 0, true).await;
+    bench.start_agent().unwrap();
+    until_live(&bench, "time", |s| s["clock"]["source"] == "system").await;
+    until_baseline(&bench).await;
+    bench.spray(3.0);
+    for off in [HOUR_MS, 0, -HOUR_MS, 0] {
+        board.sets(off);
+        seconds(3.0).await;
+    }
+    bench.stop_spraying();
+    let place = bench.rig().gps().here();
+    let place = format!("{},{}", place.lat, place.lon);
+    seconds(5.0).await;
+    said(&bench, &["records", "release", "--boot", "2", "--at", &place]);
+    bench.settle_and_judge(SOON).await.assert_clean();
+    let status = bench.status().await.unwrap();
+    assert!(status.balance.recorded >= 12 && status.balance.held == 0, "{:?}", status.balance);
 }
 
 /// A private server's certificate, valid from so many days ago to so many days ahead.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Balance, Share};
 use crate::clock::resolve::resolve;
-use crate::clock::{Anchor, UtcMs};
+use crate::clock::{Anchor, AnchorSource, BootInstant, UtcMs};
 use crate::delivery::{Outcome, Pick};
-use crate::reading::{Hold, Reading, Seq, State};
+use crate::reading::{Flag, Hold, Place, Reading, Seq, State};
 use crate::units::Microlitres;
 
 /// Readings of a span and boot that are looked at for one batch: behind so many conflicts
@@ -35,6 +35,8 @@ pub struct Row {
     /// What was last said against it.
     pub message: Option<String>,
     pub server_id: Option<String>,
+    /// How its place was found, where no receiver told it in time.
+    pub found: Option<Flag>,
     /// What it was when an operator took it out, and why.
     pub ruling: Option<(State, String)>,
     /// It was delivered long ago: no more than its share is left.
@@ -175,10 +177,65 @@ impl Model {
             frozen: None,
             message: None,
             server_id: None,
+            found: None,
             ruling: None,
             pruned: false,
         });
+        self.fill();
         seq
+    }
+
+    /// The last reading ends a hole of the fixes, if the one before had no place: what lies
+    /// between two fixes at most a minute apart gets one, and here the rig never moves.
+    fn fill(&mut self) {
+        let fix = |row: &Row| {
+            let (place, age_ms, _) = row.reading.place.filter(|_| row.found.is_none())?;
+            Some((row.reading.at.0 - age_ms, place))
+        };
+        let (boot, last) = (self.boot(), self.rows.len() - 1);
+        let Some((after, place)) = fix(&self.rows[last]) else { return };
+        let of_boot = |n: &usize| self.rows[*n].boot == boot;
+        let placed = |n: &usize| self.rows[*n].reading.place.is_some();
+        let Some(first) = (0..last).rev().take_while(of_boot).find(placed) else { return };
+        let Some((before, _)) = fix(&self.rows[first]) else { return };
+        if !(1..=60_000).contains(&(after - before)) {
+            return;
+        }
+        for row in &mut self.rows[first + 1..last] {
+            if matches!(row.state, State::Open | State::TimeConflict) {
+                row.reading.place = Some((place, 0, 0.0));
+                row.found = Some(Flag::Backfill);
+            }
+        }
+    }
+
+    /// A boot that is dated by hand had no time, and nothing of it was ever frozen.
+    pub fn release(&mut self, boot: usize, start: UtcMs) -> i64 {
+        let known = &self.boots[boot];
+        assert!(known.iter().all(|a| a.source == AnchorSource::Operator), "{known:?}");
+        let rows = || self.rows.iter().filter(|row| row.boot == boot);
+        assert!(rows().all(|row| row.frozen.is_none()));
+        let readings = rows().count() as i64;
+        let (at, source) = (BootInstant(0), AnchorSource::Operator);
+        self.boots[boot] = vec![Anchor { at, utc: start, err_ms: 60_000, source }];
+        readings
+    }
+
+    /// Only what has no place gets one; says how many, and how many stay as they are.
+    pub fn place(&mut self, which: &Named, place: Place) -> (u64, u64) {
+        let (mut placed, mut left) = (0, 0);
+        for n in self.named(which) {
+            let row = &mut self.rows[n];
+            let open = matches!(row.state, State::Open | State::TimeConflict);
+            if open && row.reading.place.is_none() {
+                row.reading.place = Some((place, 0, 0.0));
+                row.found = Some(Flag::OperatorPlace);
+                placed += 1;
+            } else {
+                left += 1;
+            }
+        }
+        (placed, left)
     }
 
     fn change(&mut self, reading: &Reading) {

@@ -64,6 +64,13 @@ pub enum Op {
         more_s: i64,
         after: Option<u8>,
     },
+    /// An operator tells when a boot began, off by so much.
+    Release {
+        boot: u8,
+        off: i64,
+    },
+    /// An operator tells where readings were.
+    Place(Which),
     /// Everything in the log goes into the database.
     Checkpoint,
     /// A quiet end, and a start.
@@ -142,6 +149,7 @@ fn change() -> impl Strategy<Value = Op> {
     let settle = (results, prop::option::weighted(0.15, 0u8..4));
     let times = prop::option::weighted(0.3, any::<(u8, u8)>());
     let prune = (any::<u8>(), 0i64..30, prop::option::weighted(0.2, any::<u8>()));
+    let off = prop_oneof![3 => Just(0i64), 1 => -7_200_000i64..7_200_000];
     prop_oneof![
         10 => append().prop_map(Op::Append),
         2 => anchor.prop_map(|(ago, skew, overlaps, system)| Op::Anchor {
@@ -157,6 +165,8 @@ fn change() -> impl Strategy<Value = Op> {
             which, times, job
         }),
         1 => which().prop_map(Op::Retry),
+        2 => (any::<u8>(), off).prop_map(|(boot, off)| Op::Release { boot, off }),
+        1 => which().prop_map(Op::Place),
         2 => (which(), any::<bool>()).prop_map(|(which, discard)| Op::TakeOut { which, discard }),
         2 => prune.prop_map(|(before, more_s, after)| Op::Prune { before, more_s, after }),
     ]
@@ -173,7 +183,7 @@ fn append() -> impl Strategy<Value = Append> {
     (
         prop_oneof![3 => Just(5_000i64), 2 => 1_000i64..1_600, 1 => 1_000i64..90_000],
         prop_oneof![Just(0u64), 1u64..900],
-        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.8),
         prop_oneof![8 => Just(0u8), 2 => Just(1), 1 => Just(2)],
         prop::option::weighted(0.1, segment),
         prop::option::weighted(0.3, (0u8..4, any::<bool>())),
