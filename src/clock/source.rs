@@ -136,4 +136,16 @@ mod tests {
         assert!(clock.wall().0 > 0);
         clock.synchronised();
     }
+
+    #[test]
+    fn the_system_clock_is_believed_as_it_is_set() {
+        let clock = Clock::system().unwrap();
+        assert_eq!(clock.told(TrustSystem::Never), None);
+        // Unless this thread stood still between two looks.
+        let told = (0..100).find_map(|_| clock.told(TrustSystem::Always)).unwrap();
+        assert!((clock.wall().0 - told.1.0 - clock.now().since_ms(told.0)).abs() < 5_000);
+        if !clock.synchronised() {
+            assert_eq!(clock.told(TrustSystem::Auto), None);
+        }
+    }
 }

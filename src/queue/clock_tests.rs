@@ -247,11 +247,21 @@ impl Rig {
 }
 
 fn open(dir: &tempfile::TempDir, boot: usize) -> Store {
-    Store::open(&dir.path().join(FILE), &BootId(format!("boot-{boot}"))).unwrap()
+    let store = Store::open(&dir.path().join(FILE), &BootId(format!("boot-{boot}"))).unwrap();
+    // Nobody cuts the power here.
+    store.db.execute_batch("PRAGMA synchronous = OFF").unwrap();
+    store
+}
+
+/// Sixty sequences are seconds; `make nightly` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: if asked { config.cases } else { 60 }, ..config }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases())]
 
     #[test]
     fn a_time_never_goes_backwards_within_a_boot_and_never_changes_once_frozen(
