@@ -1,6 +1,7 @@
 //! The bare loop: posts batches on one connection, one after the other, and knows how to do
-//! nothing else. With a file of its own it also makes two commits a batch, as durable as the
-//! agent's: one before it sends, with the bytes, one with what the server answered.
+//! nothing else. With a copy of the queue it also makes the same two commits a batch as the
+//! agent: the attempt and its frozen records before it sends, with what it was told after.
+//! What goes into them it is given; it picks nothing, resolves no time and writes no record.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,8 +14,18 @@ use serde_json::Value;
 pub struct Batch {
     /// The whole body.
     pub body: Vec<u8>,
-    /// Each record's number and bytes.
-    pub records: Vec<(i64, Vec<u8>)>,
+    /// Its number, span and boot.
+    pub attempt: [i64; 3],
+    /// Its records.
+    pub records: Vec<Record>,
+}
+
+/// A frozen record.
+pub struct Record {
+    /// Number, span, meter, second and offset, as they are in the queue.
+    pub columns: [i64; 5],
+    /// Its bytes.
+    pub wire: Vec<u8>,
 }
 
 /// Posts all of them; with `file` it commits before and after each.
@@ -56,28 +67,36 @@ fn answer(from: &mut impl BufRead) -> Vec<u8> {
 
 fn open(file: &Path) -> Connection {
     let db = Connection::open(file).unwrap();
-    db.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         CREATE TABLE sent (seq INTEGER PRIMARY KEY, state INTEGER, wire BLOB, id TEXT)",
-    )
-    .unwrap();
+    db.set_prepared_statement_cache_capacity(64);
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL").unwrap();
     db
 }
 
 fn before(db: &mut Connection, batch: &Batch) {
     let tx = db.transaction().unwrap();
-    for (seq, wire) in &batch.records {
-        let mut insert = tx.prepare_cached("INSERT INTO sent VALUES (?1, 1, ?2, NULL)").unwrap();
-        insert.execute(params![seq, wire]).unwrap();
+    let [attempt, ..] = batch.attempt;
+    let insert = "INSERT INTO attempt (id, span, boot, started) VALUES (?1, ?2, ?3, 0)";
+    tx.prepare_cached(insert).unwrap().execute(batch.attempt).unwrap();
+    for Record { columns: [seq, span, meter, utc_s, offset_min], wire } in &batch.records {
+        let insert = "INSERT INTO delivery (seq, attempt, span, meter, utc_s, offset_min, wire)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let row = params![seq, attempt, span, meter, utc_s, offset_min, wire];
+        tx.prepare_cached(insert).unwrap().execute(row).unwrap();
+        let update = "UPDATE reading SET state = 1 WHERE seq = ?1";
+        tx.prepare_cached(update).unwrap().execute([seq]).unwrap();
     }
     tx.commit().unwrap();
 }
 
 fn after(db: &mut Connection, batch: &Batch, ids: &Value) {
     let tx = db.transaction().unwrap();
-    for (n, (seq, _)) in batch.records.iter().enumerate() {
-        let sql = "UPDATE sent SET state = 2, id = ?2 WHERE seq = ?1";
-        tx.prepare_cached(sql).unwrap().execute(params![seq, ids[n].as_str()]).unwrap();
+    for (n, Record { columns: [seq, ..], .. }) in batch.records.iter().enumerate() {
+        let update = "UPDATE reading SET state = 2 WHERE seq = ?1";
+        tx.prepare_cached(update).unwrap().execute([seq]).unwrap();
+        let update = "UPDATE delivery SET server_id = ?2 WHERE seq = ?1";
+        tx.prepare_cached(update).unwrap().execute(params![seq, ids[n].as_str()]).unwrap();
     }
+    let update = "UPDATE attempt SET outcome = 'accepted' WHERE id = ?1";
+    tx.prepare_cached(update).unwrap().execute([batch.attempt[0]]).unwrap();
     tx.commit().unwrap();
 }

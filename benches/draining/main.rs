@@ -1,6 +1,7 @@
 //! How fast a backlog goes out: the real program against a bare loop that posts the same
 //! bodies on one connection to the same server, in the same run. Once with a server that is
-//! 50 ms away; and once with one that isn't, where the loop makes the same two commits a batch.
+//! 50 ms away; and once with one that isn't, where the loop makes the same two commits a batch,
+//! in a copy of the same queue.
 //! A ratio above its bound fails the bench.
 //!
 //! `make bench`; smaller with `SPRAYLOG_BENCH_DRAINED=5000`. What is timed is from the first
@@ -18,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bare::Batch;
+use bare::{Batch, Record};
 use hil_sim::bench::{Bench, BenchOptions};
 use made::{Bounds, median};
 use rusqlite::{Connection, OpenFlags};
@@ -46,6 +47,7 @@ async fn main() -> ExitCode {
     for run in 0..RUNS {
         let ours = agent(dir.path(), &file, many, Duration::ZERO).await;
         let own = dir.path().join(format!("bare-{run}.db"));
+        std::fs::copy(&file, &own).unwrap();
         let bare = bare_loop(&ours.batches, Duration::ZERO, Some(&own));
         println!("here: agent {:.2} s, loop with two commits {bare:.2} s", ours.took);
         ratios.push(ours.took / bare);
@@ -97,17 +99,23 @@ fn frozen(file: &Path) -> Vec<Batch> {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let unsent = "SELECT count(*) FROM reading WHERE state <> 2";
     assert_eq!(db.query_row(unsent, [], |r| r.get::<_, i64>(0)).unwrap(), 0);
-    let mut attempts: BTreeMap<i64, Vec<(i64, Vec<u8>)>> = BTreeMap::new();
-    let mut rows = db.prepare("SELECT attempt, seq, wire FROM delivery ORDER BY seq").unwrap();
-    let rows = rows.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).unwrap();
-    for (attempt, seq, wire) in rows.map(Result::unwrap) {
-        attempts.entry(attempt).or_default().push((seq, wire));
+    let mut attempts: BTreeMap<[i64; 3], Vec<Record>> = BTreeMap::new();
+    let sql =
+        "SELECT d.attempt, a.span, a.boot, d.seq, d.span, d.meter, d.utc_s, d.offset_min, d.wire
+         FROM delivery d JOIN attempt a ON a.id = d.attempt ORDER BY d.seq";
+    let mut statement = db.prepare(sql).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let number = |at: usize| row.get::<_, i64>(at).unwrap();
+        let columns = [number(3), number(4), number(5), number(6), number(7)];
+        let record = Record { columns, wire: row.get(8).unwrap() };
+        attempts.entry([number(0), number(1), number(2)]).or_default().push(record);
     }
-    let whole = |records: Vec<(i64, Vec<u8>)>| {
-        let wires: Vec<&[u8]> = records.iter().map(|(_, wire)| wire.as_slice()).collect();
-        Batch { body: [b"[", wires.join(&b',').as_slice(), b"]"].concat(), records }
+    let whole = |(attempt, records): ([i64; 3], Vec<Record>)| {
+        let wires: Vec<&[u8]> = records.iter().map(|record| record.wire.as_slice()).collect();
+        Batch { body: [b"[", wires.join(&b',').as_slice(), b"]"].concat(), attempt, records }
     };
-    attempts.into_values().map(whole).collect()
+    attempts.into_iter().map(whole).collect()
 }
 
 fn bare_loop(batches: &[Batch], latency: Duration, file: Option<&Path>) -> f64 {

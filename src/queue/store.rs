@@ -19,6 +19,10 @@ use crate::jobcloser::note::Tag;
 use crate::reading::{Assignment, NewSegment, Origin, SegmentId, Seq, SpanId};
 use crate::units::Microlitres;
 
+/// Statements that are kept prepared: more than appending, freezing and settling use between
+/// them, so that none is prepared anew for each batch. Each takes some kilobytes.
+const STATEMENTS: usize = 64;
+
 /// The queue's one writer.
 #[derive(Debug)]
 pub struct Store {
@@ -120,6 +124,7 @@ impl Store {
         if found > schema::KNOWN {
             return Err(QueueError::Newer { path: path.to_owned(), found, known: schema::KNOWN });
         }
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         // FULL syncs the WAL at every commit: the promise of rule 3.
         db.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",

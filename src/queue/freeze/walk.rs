@@ -1,6 +1,6 @@
-//! Finding what is ready: walks the partial index from span to span and boot to boot, so
-//! that the cost is that of the spans and boots with a backlog, not of the backlog. The
-//! plus before a parameter keeps a statement prepared, as in [`super::record`].
+//! Finding what is ready: walks the partial index from span to span, and boot to boot in those
+//! that may have the oldest, so that the cost is that of the spans with a backlog, not of the
+//! backlog. The plus before a parameter keeps a statement prepared, as in [`super::record`].
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,23 @@ use super::{DOING, Freezer};
 use crate::delivery::JobKey;
 use crate::reading::{Flag, Seq, SpanId};
 
+/// The spans with a backlog, and the number of the reading that each opened with, before which
+/// it has none: those it got late are no older than the first of them. One step of the
+/// recursion is one look into the index. A span that is no number is in no range: such a row
+/// isn't found here, and hinders none.
+const BACKLOGS: &str = "
+    WITH RECURSIVE backlog (span) AS (
+        VALUES (-9223372036854775808)
+        UNION ALL
+        SELECT (SELECT r.span FROM reading r INDEXED BY reading_ready
+                WHERE r.state = 0 AND r.span IS NOT NULL AND r.lat_e7 IS NOT NULL AND r.meter <> 0
+                    AND r.span BETWEEN b.span + 1 AND 9223372036854775807
+                ORDER BY r.span LIMIT 1)
+        FROM backlog b WHERE b.span IS NOT NULL
+    )
+    SELECT b.span, p.opened_seq FROM backlog b LEFT JOIN span p ON p.id = b.span
+    WHERE b.span > -9223372036854775808 ORDER BY p.opened_seq";
+
 impl Freezer<'_> {
     /// The span whose oldest ready reading is the oldest of all.
     pub(super) fn oldest_span(
@@ -18,38 +35,37 @@ impl Freezer<'_> {
         skip: &BTreeSet<Seq>,
         refused: &BTreeSet<SpanId>,
     ) -> Result<Option<SpanId>, QueueError> {
+        let mut statement = self.db.prepare_cached(BACKLOGS).doing(DOING)?;
+        let mut spans = statement.query([]).doing(DOING)?;
         let mut oldest: Option<(Seq, SpanId)> = None;
-        let mut after = SpanId(i64::MIN);
-        while let Some(span) = self.next_span(after)? {
-            after = span;
+        while let Some(row) = spans.next().doing(DOING)? {
+            // One whose row is gone comes first, and rules nothing out.
+            let opened: Option<Seq> = row.get(1).unwrap_or_default();
+            if oldest.zip(opened).is_some_and(|((head, _), opened)| opened > head) {
+                break;
+            }
+            let span = row.get(0).doing(DOING)?;
             if refused.contains(&span) {
                 continue;
             }
-            for boot in self.boots_of(span)? {
-                let heads = self.ready_in(span, boot, skip.len() + 1)?;
-                if let Some(head) = heads.into_iter().find(|s| !skip.contains(s)) {
-                    if oldest.is_none_or(|(seq, _)| head < seq) {
-                        oldest = Some((head, span));
-                    }
-                    break;
-                }
+            if let Some(head) = self.head_of(span, skip)?
+                && oldest.is_none_or(|(seq, _)| head < seq)
+            {
+                oldest = Some((head, span));
             }
         }
         Ok(oldest.map(|(_, span)| span))
     }
 
-    /// A span, or below a boot, that is no number is in no range: such a row isn't found
-    /// here, and hinders none.
-    fn next_span(&self, after: SpanId) -> Result<Option<SpanId>, QueueError> {
-        self.db
-            .prepare_cached(
-                "SELECT span FROM reading INDEXED BY reading_ready
-                 WHERE state = 0 AND span IS NOT NULL AND lat_e7 IS NOT NULL AND meter <> 0
-                         AND span BETWEEN ?1 + 1 AND 9223372036854775807
-                 ORDER BY span LIMIT 1",
-            )
-            .and_then(|mut s| s.query_row([after], |r| r.get(0)).optional())
-            .doing(DOING)
+    /// The first ready reading of a span, in its first boot that has one.
+    fn head_of(&self, span: SpanId, skip: &BTreeSet<Seq>) -> Result<Option<Seq>, QueueError> {
+        for boot in self.boots_of(span)? {
+            let heads = self.ready_in(span, boot, skip.len() + 1)?;
+            if let Some(head) = heads.into_iter().find(|seq| !skip.contains(seq)) {
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
     }
 
     /// The anchored boots in which a span has open readings, in order.
