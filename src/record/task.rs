@@ -34,6 +34,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// sign of it: no receiver of which that matters takes more than its second to speak.
 const GPSD_LATE_MS: i64 = 1_000;
 
+/// A receiver that has the sky tells the time within this, in a boot that has none yet.
+const RECEIVER_FIRST_MS: i64 = 10_000;
+
 /// Why the task ended unasked.
 #[derive(Debug, Error)]
 pub enum RecordError {
@@ -76,6 +79,7 @@ pub struct Record {
     parts: RecordParts,
     recorder: Recorder,
     keeper: AnchorKeeper,
+    started: BootInstant,
     /// A fix that is later than the sample in hand.
     ahead: Option<Fix>,
     keep: Keep,
@@ -99,7 +103,8 @@ impl Record {
         let (recorded, known) = (parts.recorded.clone(), parts.anchors.clone());
         let mut keep = Keep::new(parts.queue.clone(), directory, recorded, known);
         keep.set_backfill(parts.rig.borrow().config.gps.backfill);
-        Ok(Self { parts, recorder, keeper, ahead: None, keep, view: RecordView::default() })
+        let (started, view) = (parts.clock.now(), RecordView::default());
+        Ok(Self { parts, recorder, keeper, started, ahead: None, keep, view })
     }
 
     /// Records until the meter's source ends, then once more if counts have advanced.
@@ -179,6 +184,7 @@ impl Record {
         self.keep.try_again();
         let trust = self.parts.rig.borrow().config.clock.trust_system;
         if self.keep.wants_anchors()
+            && !self.receiver_goes_first(now)
             && let Some((at, wall)) = self.parts.clock.told(trust)
             && let Some(anchor) = self.keeper.system(at, wall)
         {
@@ -190,6 +196,16 @@ impl Record {
         self.view.recorder = Some(view);
         self.view.dates_refused = self.keeper.refused();
         self.tell(now);
+    }
+
+    /// Whether the system's clock has to wait. Where that is wrong although it is called
+    /// synchronised, a reading that is sent by it at once stands in the way of all that are
+    /// recorded up to its second.
+    fn receiver_goes_first(&self, now: BootInstant) -> bool {
+        let source = self.parts.rig.borrow().config.gps.source;
+        matches!(source, GpsSource::Serial | GpsSource::Gpsd)
+            && self.keeper.stored().is_empty()
+            && now.since_ms(self.started) < RECEIVER_FIRST_MS
     }
 
     fn reconfigure(&mut self) {
