@@ -74,6 +74,8 @@ pub struct Frozen {
     pub offset_min: i32,
     /// `Id`, where known.
     pub server_id: Option<String>,
+    /// The attempt that it was last sent in.
+    pub attempt: i64,
 }
 
 /// A frozen reading, and where in the sending it stands.
@@ -81,8 +83,6 @@ pub struct Frozen {
 pub struct Placed {
     /// The reading.
     pub frozen: Frozen,
-    /// The attempt that it was last sent in.
-    pub attempt: i64,
     /// Whether it counts as sent: else it may be at the server, or not.
     pub sent: bool,
 }

@@ -79,6 +79,7 @@ async fn ask(records: i64) -> Findings {
         raw: n,
         offset_min: 0,
         server_id: None,
+        attempt: 1,
     };
     let look = how.look_for((20..60).map(ours).chain([ours(records)]).collect(), Vec::new());
     client.get_all("j", "e", look, |look, row| look.take(row)).await.unwrap().findings()

@@ -76,7 +76,9 @@ fn before(db: &mut Connection, batch: &Batch) {
     let tx = db.transaction().unwrap();
     let [attempt, ..] = batch.attempt;
     let insert = "INSERT INTO attempt (id, span, boot, started) VALUES (?1, ?2, ?3, 0)";
-    tx.prepare_cached(insert).unwrap().execute(batch.attempt).unwrap();
+    // The agent's own boot isn't in the copy.
+    let [_, span, _] = batch.attempt;
+    tx.prepare_cached(insert).unwrap().execute([attempt, span, 1]).unwrap();
     for Record { columns: [seq, span, meter, utc_s, offset_min], wire } in &batch.records {
         let insert = "INSERT INTO delivery (seq, attempt, span, meter, utc_s, offset_min, wire)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -54,7 +54,7 @@ pub enum Flaw {
         "no acknowledged record in the list has the note, or meter, time and count, it was sent with"
     )]
     Altered,
-    /// Nothing of the job was acknowledged before, and what is absent isn't amid what is there.
+    /// A part of the batch is there, and what is absent isn't amid it.
     #[error("the list is as long as a page, and what is in doubt may be on another")]
     Page,
     /// It may be one that is in doubt.
@@ -109,6 +109,7 @@ mod tests {
             raw,
             offset_min: -300,
             server_id: None,
+            attempt: 1,
         }
     }
 
@@ -214,10 +215,13 @@ mod tests {
         // What is amid those that are there isn't cut off.
         let gone: Vec<Stored> = there(0..11).into_iter().filter(|r| r.raw != Some(104)).collect();
         assert_eq!(ours().reconcile(&gone, &first[..11], &[]).flaw, None);
-        // Batches are round numbers too: where the list has what was acknowledged, what it lacks
-        // isn't there.
+        // Nor once what was shown of it is acknowledged.
         let acknowledged: Vec<Frozen> = (0..10).map(at).collect();
-        let lost = [at(10), at(11)];
+        let rest = [at(10), at(11)];
+        let found = ours().reconcile(&there(0..10), &rest, &acknowledged);
+        assert_eq!(found.flaw, Some(Flaw::Page));
+        // Batches are round numbers too: one of which nothing is there got lost on the way.
+        let lost = rest.map(|reading| Frozen { attempt: 2, ..reading });
         assert_eq!(ours().reconcile(&there(0..10), &lost, &acknowledged).flaw, None);
     }
 

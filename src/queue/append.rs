@@ -348,6 +348,15 @@ pub(super) mod tests {
     use crate::reading::{Assignment, Origin, Place, SegmentReason};
     use crate::units::KFactor;
 
+    impl Store {
+        /// What a full disk does to a database: it may not grow.
+        pub fn limit_growth(&self, full: bool) {
+            let pages: i64 = self.db.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
+            let most = if full { pages } else { pages + 1_000_000 };
+            self.db.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).unwrap();
+        }
+    }
+
     pub const K: f64 = 100.0;
 
     pub fn store() -> Store {

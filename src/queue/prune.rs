@@ -173,7 +173,7 @@ impl Store {
             (true, false) => Spare::Everything,
             (true, true) => {
                 let proof = self.newest_of(span, PROOF)?;
-                Spare::AllBut(proof.into_iter().map(|(_, frozen)| frozen.seq).collect())
+                Spare::AllBut(proof.into_iter().map(|frozen| frozen.seq).collect())
             }
         })
     }

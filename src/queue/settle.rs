@@ -92,7 +92,8 @@ impl Store {
         let mut statement = self
             .db
             .prepare_cached(
-                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, r.state
+                "SELECT d.seq, m.serial, d.utc_s, r.unwrapped, d.server_id, d.offset_min, d.attempt,
+                     r.state
                  FROM reading r LEFT JOIN delivery d ON r.seq = d.seq LEFT JOIN meter m ON m.id = d.meter
                  WHERE r.seq = ?1 AND r.state IN (0, 1) AND (d.seq IS NOT NULL OR r.state = 1)",
             )
@@ -100,7 +101,7 @@ impl Store {
         for seq in seqs {
             let row = statement
                 .query_row([seq], |r| {
-                    Ok((r.get(6)?, read_frozen(r).map_err(|err| unreadable::what(r, &err))))
+                    Ok((r.get(7)?, read_frozen(r).map_err(|err| unreadable::what(r, &err))))
                 })
                 .optional()
                 .doing(DOING)?;
@@ -132,20 +133,20 @@ impl Store {
             .prepare_cached("SELECT id FROM span WHERE event = ?1 AND job = ?2")
             .and_then(|mut s| s.query_map([&key.event, &key.job], |r| r.get(0))?.collect())
             .doing(DOING)?;
-        let mut newest: Vec<(i64, Frozen)> = Vec::new();
+        let mut newest: Vec<Frozen> = Vec::new();
         for span in spans {
             newest.extend(self.newest_of(span, how_many)?);
-            newest.sort_by_key(|(attempt, frozen)| Reverse((*attempt, frozen.seq)));
+            newest.sort_by_key(|frozen| Reverse((frozen.attempt, frozen.seq)));
             newest.truncate(how_many);
         }
-        Ok(newest.into_iter().map(|(_, frozen)| frozen).collect())
+        Ok(newest)
     }
 
     pub(super) fn newest_of(
         &self,
         span: SpanId,
         how_many: usize,
-    ) -> Result<Vec<(i64, Frozen)>, QueueError> {
+    ) -> Result<Vec<Frozen>, QueueError> {
         let mut statement = self
             .db
             .prepare_cached(
@@ -161,7 +162,7 @@ impl Store {
             && let Some(row) = rows.next().doing(DOING)?
         {
             // One that can't be told proves nothing; the one before it does.
-            match row.get(6).and_then(|attempt| Ok((attempt, read_frozen(row)?))) {
+            match read_frozen(row) {
                 Ok(told) => newest.push(told),
                 Err(err) => bad = Some(err),
             }
@@ -174,7 +175,7 @@ impl Store {
     }
 }
 
-/// Of a row that begins with the six columns of its key.
+/// Of a row that begins with the columns of its key, its id and its attempt.
 pub(super) fn read_frozen(r: &rusqlite::Row<'_>) -> rusqlite::Result<Frozen> {
     Ok(Frozen {
         seq: r.get(0)?,
@@ -183,6 +184,7 @@ pub(super) fn read_frozen(r: &rusqlite::Row<'_>) -> rusqlite::Result<Frozen> {
         raw: r.get(3)?,
         server_id: r.get(4)?,
         offset_min: r.get(5)?,
+        attempt: r.get(6)?,
     })
 }
 

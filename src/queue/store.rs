@@ -208,14 +208,6 @@ impl Store {
         Ok(())
     }
 
-    /// What a full disk does to a database: it may not grow.
-    #[cfg(test)]
-    pub fn limit_growth(&self, full: bool) {
-        let pages: i64 = self.db.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
-        let most = if full { pages } else { pages + 1_000_000 };
-        self.db.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).unwrap();
-    }
-
     /// From now on closing it doesn't write its log into it: what a damaged database has
     /// left is for whoever looks into it.
     pub(super) fn leave_as_it_is(&self) {

@@ -189,7 +189,7 @@ impl Store {
             .and_then(|mut s| {
                 let how_many = i64::try_from(how_many).unwrap_or(i64::MAX);
                 s.query_map(params![span, after.0, after.1, how_many], |r| {
-                    Ok(Placed { frozen: read_frozen(r)?, attempt: r.get(6)?, sent: r.get(7)? })
+                    Ok(Placed { frozen: read_frozen(r)?, sent: r.get(7)? })
                 })?
                 .collect()
             })
@@ -206,7 +206,7 @@ impl Store {
         for span in self.spans_of(key)? {
             placed.extend(self.placed(span, (i64::MIN, Seq(i64::MIN)), usize::MAX)?);
         }
-        placed.sort_by_key(|p| (p.attempt, p.frozen.seq));
+        placed.sort_by_key(|p| (p.frozen.attempt, p.frozen.seq));
         Ok(placed)
     }
 
@@ -426,7 +426,7 @@ mod tests {
         let span = store.spans_of(&key).unwrap().remove(0);
         let (mut after, mut order) = ((i64::MIN, Seq(i64::MIN)), Vec::new());
         while let Some(one) = store.placed(span, after, 1).unwrap().pop() {
-            after = (one.attempt, one.frozen.seq);
+            after = (one.frozen.attempt, one.frozen.seq);
             order.push(one.frozen.seq);
             assert!(one.sent);
         }

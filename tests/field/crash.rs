@@ -229,11 +229,13 @@ async fn a_row_that_got_lost_on_the_disk_is_missed_at_the_next_start() {
     assert!(!said(&bench, &["status"]).contains("DOES NOT ADD UP"));
     // No trigger sees what a disk does.
     let db = rusqlite::Connection::open(bench.dir().join("data/queue.db")).unwrap();
-    let triggers = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema
-        WHERE type = 'trigger'";
-    let drop_all: String = db.query_row(triggers, [], |row| row.get(0)).unwrap();
+    let triggers = "SELECT group_concat('DROP TRIGGER ' || name, ';'), group_concat(sql, ';')
+        FROM sqlite_schema WHERE type = 'trigger'";
+    let (drop_all, make_all): (String, String) =
+        db.query_row(triggers, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     db.execute_batch(&drop_all).unwrap();
     db.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM reading WHERE seq = 2").unwrap();
+    db.execute_batch(&make_all).unwrap();
     drop(db);
     bench.start_agent().unwrap();
     until("the shout", || said(&bench, &["status"]).contains("DOES NOT ADD UP")).await;

@@ -51,7 +51,7 @@ pub struct Checked {
 impl Recogniser {
     /// Looks for all of a job that was ever sent, in the order in which it was.
     pub fn check(&self, key: JobKey, placed: Vec<Placed>) -> Check {
-        let of = |p: &Placed| (p.attempt, p.frozen.utc_s, p.sent);
+        let of = |p: &Placed| (p.frozen.attempt, p.frozen.utc_s, p.sent);
         let facts = placed.iter().map(of).collect();
         let ours = placed.into_iter().map(|p| p.frozen).collect();
         let look = Look::new(self.clone(), Vec::new(), ours).of_job(key);
@@ -129,8 +129,8 @@ mod tests {
                     raw: n * 10,
                     offset_min: 0,
                     server_id: None,
+                    attempt: n / 4,
                 },
-                attempt: n / 4,
                 sent: true,
             })
             .collect()

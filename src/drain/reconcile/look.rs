@@ -241,7 +241,7 @@ impl Look {
             Some(Flaw::Lacks)
         } else if recognised == 0 && self.sent > 0 {
             Some(Flaw::Altered)
-        } else if self.sent == 0 && there.is_some() && self.may_be_page() && !amid(&absent, there) {
+        } else if self.may_be_page() && self.torn(&told, &absent) && !amid(&absent, there) {
             Some(Flaw::Page)
         } else {
             // With fewer, all that was ever acknowledged is used up by now. With so many
@@ -252,6 +252,14 @@ impl Look {
             self.suspect(&absent, kept, proven)
         };
         findings
+    }
+
+    /// Whether something is absent of an attempt of which something is there: a page ends
+    /// within one, while what got lost on the way is lost as a whole.
+    fn torn(&self, told: &[Told], absent: &[&Sought]) -> bool {
+        let there = self.ours.iter().zip(told).filter(|(_, told)| told.is_there());
+        let there: HashSet<i64> = there.map(|(sought, _)| sought.reading.attempt).collect();
+        absent.iter().any(|sought| there.contains(&sought.reading.attempt))
     }
 
     /// Whether the list may be one page of several.
@@ -290,9 +298,9 @@ fn amid(absent: &[&Sought], there: Option<(i64, i64)>) -> bool {
 
 /// Whether a list of so many may be one page of several: 10, 20, 25, 50 and on by tens, or a
 /// power of two. Fewer lengths than a verification takes for a page: what stays in doubt
-/// stays so until the list has another length. Nor is it asked of a job of which the newest
-/// acknowledged are in the list (RULES.md, 23): batches are of round numbers too, and what
-/// was lost on the way would be in doubt for good.
+/// stays so until the list has another length. Nor is it asked of a batch that is absent as a
+/// whole: batches are of round numbers too, and one that was lost on the way would be in doubt
+/// for good.
 fn is_page(records: usize) -> bool {
     let mut head = records;
     while head >= 100 && head.is_multiple_of(10) {

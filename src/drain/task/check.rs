@@ -80,12 +80,12 @@ impl Drain {
             loop {
                 let page = self.ask(move |store| store.placed(span, after, PAGE)).await?;
                 let Some(last) = page.last() else { break };
-                after = (last.attempt, last.frozen.seq);
+                after = (last.frozen.attempt, last.frozen.seq);
                 placed.extend(page);
             }
         }
         // Whichever span they are of.
-        placed.sort_by_key(|p| (p.attempt, p.frozen.seq));
+        placed.sort_by_key(|p| (p.frozen.attempt, p.frozen.seq));
         Ok(placed)
     }
 }
