@@ -238,6 +238,11 @@ impl Store {
                 let Some((span, share)) = row else { continue };
                 found.push((span, share, i64::from(!reopened)));
                 if reopened {
+                    // That it was rejected once, and found all the same, holds no longer: in
+                    // doubt again it would stay so, as what an operator has rejected since.
+                    tx.prepare_cached("DELETE FROM ruling WHERE seq = ?1")
+                        .and_then(|mut s| s.execute([seq]))
+                        .doing(DOING)?;
                     tx.prepare_cached("UPDATE reading SET state = ?2 WHERE seq = ?1")
                         .and_then(|mut s| s.execute(params![seq, State::Open]))
                         .doing(DOING)?;

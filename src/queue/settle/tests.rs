@@ -165,3 +165,18 @@ fn what_the_server_said_against_a_reading_goes_with_its_rejection() {
     assert_eq!(store.retry(&which).unwrap(), 1);
     assert_eq!(messages(&store), [None, None, None]);
 }
+
+#[test]
+fn what_was_rejected_in_doubt_found_and_lost_again_is_settled_like_any_other() {
+    let mut store = in_doubt();
+    store.reject(&one(1), "the job is gone").unwrap();
+    store.settle(&[(Seq(1), Outcome::Sent(None))], &[], None).unwrap();
+    let key = JobKey { event: "e-a".to_owned(), job: "a".to_owned() };
+    // The span is over, and the server's list lacks it.
+    store.verified(&key, &[Seq(1)], &[], 0, None).unwrap();
+    assert_eq!(state(&store, 1), State::Open);
+    store.db.execute("UPDATE reading SET state = 1 WHERE seq = 1", []).unwrap();
+    store.settle(&[(Seq(1), Outcome::Open)], &[], None).unwrap();
+    assert_eq!(state(&store, 1), State::Open, "it isn't there: it is sent again");
+    assert_eq!(store.reject(&one(1), "the job is gone").unwrap().readings, 1);
+}
