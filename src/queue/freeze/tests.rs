@@ -598,3 +598,26 @@ fn an_hour_that_comes_twice_is_told_apart_by_its_offset() {
         ["01:00:00-05:00", "01:59:58-05:00", "01:00:00-06:00", "01:59:59-06:00", "02:00:00-06:00"];
     assert_eq!(dates, expected);
 }
+
+#[test]
+fn a_frozen_record_that_cannot_be_decoded_keeps_none_before_it_from_being_sent() {
+    for damage in [
+        "UPDATE delivery SET utc_s = 'x' WHERE seq = 3",
+        "UPDATE delivery SET meter = 'x' WHERE seq = 3",
+        "UPDATE reading SET boot = 'x' WHERE seq = 3",
+    ] {
+        let mut store = five();
+        anchor(&mut store);
+        store.db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        store.db.execute_batch("UPDATE reading SET lat_e7 = NULL WHERE seq = 2").unwrap();
+        assert_eq!(seqs(&freeze(&mut store, &oldest(), 10)), [1, 3, 4, 5]);
+        store.db.execute_batch(damage).unwrap();
+        store.db.execute_batch("UPDATE reading SET lat_e7 = 335116331 WHERE seq = 2").unwrap();
+        let late = store.freeze(&oldest(), limits(10), &wire(), BootInstant(0));
+        assert_eq!(
+            late.map(|batch| seqs(&batch)).map_err(|err| format!("{err:?}")),
+            Ok(vec![2]),
+            "{damage}"
+        );
+    }
+}
