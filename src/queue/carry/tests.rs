@@ -436,3 +436,28 @@ fn a_hundred_thousand_readings() {
     }
     println!("carried over in {:?}, the longest part in {longest:?}", begun.elapsed());
 }
+
+#[test]
+fn a_number_whose_directory_was_taken_away_is_given_again_and_its_queue_is_carried_all_the_same() {
+    for parts in [100, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(sprayed(dir.path(), MANY));
+        damage(dir.path());
+        let mut second = open(dir.path()).unwrap();
+        assert_eq!(carry(&mut second, parts), parts > 1);
+        let carried = told(&second)[0].readings;
+        for n in 0..5 {
+            second.append(&reading(9000 + n, 100 * (MANY + n as u64), 100)).unwrap();
+        }
+        drop(second);
+        // Copied to another disk and deleted here, as `status` says where room is short.
+        fs::remove_dir_all(dir.path().join("damaged-1")).unwrap();
+        damage(dir.path());
+        let mut third = open(dir.path()).unwrap();
+        assert!(carry(&mut third, 100));
+        assert_eq!(draw(&third.db).unwrap().recorded.readings, carried + 5, "{parts}");
+        let [one] = &told(&third)[..] else { panic!("{:?}", told(&third)) };
+        let (readings, lost) = (carried + 5, MANY as i64 - carried);
+        assert_eq!((one.readings, one.lost, one.done), (readings, lost, true), "{parts}");
+    }
+}

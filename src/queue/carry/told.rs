@@ -116,10 +116,18 @@ pub(super) fn begin(
     marks: &[(PathBuf, Mark)],
 ) -> Result<(), QueueError> {
     let mut all = known(tx)?;
+    let mut gone = Known::default();
     match older(old) {
         Ok(rows) => {
             all.append(&mut known(old).unwrap_or_default());
             for (file, last, next, readings, lost, done) in rows {
+                if file == name(aside) {
+                    // Its directory was taken away, and the next one has got its number: what
+                    // hasn't come from there is lost.
+                    gone = all.remove(&file).unwrap_or_default();
+                    gone.lost_before = gone.lost(readings, true).max(lost);
+                    continue;
+                }
                 row(tx, &file, tag, last, next, done)?;
                 let known = all.entry(file.clone()).or_default();
                 known.had = known.had.map(|had| (had - readings).max(0));
@@ -145,7 +153,7 @@ pub(super) fn begin(
     }
     let sum = "SELECT coalesce(sum(readings), 0) FROM standing";
     let had = old.query_row(sum, [], |r| r.get(0)).ok().or(is_empty(old).then_some(0));
-    all.insert(name(aside), Known { had, ..Known::default() });
+    all.insert(name(aside), Known { had, unread: 0, ..gone });
     row(tx, &name(aside), tag, highest, 1, false)?;
     know(tx, &all)?;
     let (readings, ul): (i64, i64) = tx
