@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::super::file::databases_in;
@@ -197,6 +197,17 @@ fn passes(err: &rusqlite::Error, patience: bool) -> bool {
     }
 }
 
-fn values(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<Value>> {
-    (0..row.as_ref().column_count()).map(|i| row.get(i)).collect()
+/// All of a row as it lies there. A text that is none is told by its bytes, so that it fits
+/// no column of texts, and stands in the way of nothing else.
+pub(super) fn values(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<Value>> {
+    let value = |i| {
+        let there = row.get_ref(i)?;
+        Ok(match there {
+            ValueRef::Text(bytes) => {
+                Value::try_from(there).unwrap_or_else(|_| Value::Blob(bytes.to_vec()))
+            }
+            _ => row.get(i)?,
+        })
+    };
+    (0..row.as_ref().column_count()).map(value).collect()
 }

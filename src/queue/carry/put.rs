@@ -280,11 +280,16 @@ impl Frozen {
             return None;
         };
         let numbers = [seq, attempt, span, meter, utc_s, offset];
-        let texts = [id, message];
         let record: Json = serde_json::from_slice(wire).ok().filter(Json::is_object)?;
-        let fits = numbers.iter().all(|v| matches!(v, Value::Integer(_)))
-            && texts.iter().all(|v| matches!(v, Value::Text(_) | Value::Null));
-        fits.then(|| Self { values: row.to_vec(), record })
+        if !numbers.iter().all(|v| matches!(v, Value::Integer(_))) {
+            return None;
+        }
+        // What the server said can't be told any more; what it was sent can.
+        let [id, message] = [id, message].map(|text| match text {
+            Value::Text(_) => text.clone(),
+            _ => Value::Null,
+        });
+        Some(Self { values: [&row[..7], &[id, message]].concat(), record })
     }
 }
 

@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params_from_iter};
 
 use super::super::{Doing, QueueError};
-use super::DOING;
+use super::{DOING, damaged};
 
 /// What a column may hold.
 #[derive(Clone, Copy)]
@@ -126,6 +126,9 @@ const TABLES: &[Table] = &[
 /// starting, or hide the whole balance.
 const AFTERWARDS: &str = "
     UPDATE span SET closed = 1;
+    UPDATE span SET origin = 'assigned' WHERE origin NOT IN ('pick', 'fixed', 'assigned');
+    UPDATE segment SET reason = 'first'
+        WHERE reason NOT IN ('first', 'restart', 'calibration', 'meter', 'rebase');
     DELETE FROM anchor WHERE source NOT IN ('system', 'gps', 'operator');
     DELETE FROM tally WHERE state NOT BETWEEN 0 AND 7 OR readings NOT BETWEEN 0 AND 1 << 50
         OR total_ul NOT BETWEEN -(1 << 55) AND 1 << 55;";
@@ -175,8 +178,11 @@ fn copy_one(
             Ok(None) => return Ok((refused, true)),
             Err(_) => return Ok((refused, false)),
         };
-        let values: Vec<Value> =
-            (0..table.columns.len()).map(|i| row.get(i).unwrap_or(Value::Null)).collect();
+        // A column that can't be read must not become one that holds nothing.
+        let Ok(values) = damaged::values(row) else {
+            refused += 1;
+            continue;
+        };
         let kinds = table.columns.iter().map(|(_, kind)| *kind);
         if !values.iter().zip(kinds).all(|(value, kind)| kind.fits(value, highest)) {
             refused += 1;

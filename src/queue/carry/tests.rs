@@ -461,3 +461,63 @@ fn a_number_whose_directory_was_taken_away_is_given_again_and_its_queue_is_carri
         assert_eq!((one.readings, one.lost, one.done), (readings, lost, true), "{parts}");
     }
 }
+
+#[test]
+fn a_text_that_is_none_keeps_no_reading_from_being_carried_with_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut old = sprayed(dir.path(), 60);
+    settle(&mut old, 10, &Outcome::Sent(Some("x".to_owned())));
+    let doubted = freeze(&mut old, 10).unwrap();
+    old.reject(&Selector { seq: Some((Seq(40), Seq(40))), ..Selector::default() }, "no").unwrap();
+    old.db
+        .execute_batch(
+            "UPDATE delivery SET server_id = CAST(x'ff' AS TEXT) WHERE seq = 3;
+             UPDATE delivery SET message = CAST(x'ff' AS TEXT) WHERE seq = 12;
+             UPDATE attempt SET outcome = CAST(x'ff' AS TEXT) WHERE id = 1;
+             UPDATE ruling SET reason = CAST(x'ff' AS TEXT);
+             UPDATE reading SET rate = CAST(x'ff' AS TEXT) WHERE seq = 50;",
+        )
+        .unwrap();
+    let was = draw(&old.db).unwrap();
+    drop(old);
+    damage(dir.path());
+    let mut fresh = open(dir.path()).unwrap();
+    assert!(carry(&mut fresh, 9));
+    assert_eq!(draw(&fresh.db).unwrap(), was);
+    assert_eq!(fresh.open_attempts().unwrap()[0].seqs, doubted.seqs);
+    let asked = freeze(&mut fresh, 100).unwrap().seqs;
+    assert!(!asked.contains(&Seq(50)) && asked.contains(&Seq(51)), "{asked:?}");
+}
+
+#[test]
+fn a_product_that_cannot_be_read_does_not_become_none() {
+    for column in ["product", "item"] {
+        let dir = tempfile::tempdir().unwrap();
+        let old = sprayed(dir.path(), 60);
+        let damaged = format!("UPDATE span SET {column} = CAST(x'ff' AS TEXT)");
+        old.db.execute_batch(&damaged).unwrap();
+        drop(old);
+        damage(dir.path());
+        let mut fresh = open(dir.path()).unwrap();
+        assert!(carry(&mut fresh, 9));
+        assert_eq!(freeze(&mut fresh, 100), None, "{column}");
+        let balance = draw(&fresh.db).unwrap();
+        assert_eq!((balance.recorded.readings, balance.no_job), (60, 60), "{column}");
+    }
+}
+
+#[test]
+fn a_word_that_no_program_writes_does_not_damage_the_fresh_queue_as_well() {
+    for damaged in ["UPDATE segment SET reason = 'moon'", "UPDATE span SET origin = 'moon'"] {
+        let dir = tempfile::tempdir().unwrap();
+        let old = sprayed(dir.path(), 60);
+        old.db.execute_batch(damaged).unwrap();
+        drop(old);
+        assert!(open(dir.path()).unwrap_err().is_damage(), "{damaged}");
+        damage(dir.path());
+        drop(open(dir.path()).unwrap());
+        let mut fresh = open(dir.path()).unwrap_or_else(|err| panic!("{damaged}: {err:?}"));
+        assert!(carry(&mut fresh, 9));
+        assert_eq!(freeze(&mut fresh, 100).unwrap().seqs.len(), 60, "{damaged}");
+    }
+}
