@@ -168,7 +168,8 @@ impl Store {
 
     /// Frozen readings of a span in the order of sending, so many after (attempt, number):
     /// a page of what may take long to read. Those that were never sent for certain, or are
-    /// to be sent again, come too: they may be there.
+    /// to be sent again, come too: they may be there. One that can't be decoded is passed over:
+    /// the rest of the job, and other jobs, are verified all the same.
     ///
     /// # Errors
     /// Where the rows can't be read.
@@ -188,10 +189,13 @@ impl Store {
             )
             .and_then(|mut s| {
                 let how_many = i64::try_from(how_many).unwrap_or(i64::MAX);
-                s.query_map(params![span, after.0, after.1, how_many], |r| {
-                    Ok(Placed { frozen: read_frozen(r)?, sent: r.get(7)? })
-                })?
-                .collect()
+                let rows = s.query_map(params![span, after.0, after.1, how_many], |r| {
+                    let placed = |frozen| -> rusqlite::Result<_> {
+                        Ok(Placed { frozen, sent: r.get(7)? })
+                    };
+                    Ok(read_frozen(r).and_then(placed).ok())
+                })?;
+                rows.filter_map(Result::transpose).collect()
             })
             .doing(DOING)
     }
@@ -349,6 +353,19 @@ mod tests {
         store.verified(&key, &[], &[], 4, now).unwrap();
         assert_eq!(row(&store), (3, 0, 4));
         assert_eq!(store.unverified(&[]).unwrap(), None, "all there");
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_decoded_keeps_its_job_from_no_verification() {
+        for damage in ["utc_s = 'x'", "meter = 'x'", "server_id = x'ff'", "offset_min = 'x'"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, key) = sprayed(dir.path());
+            let damage = format!("UPDATE delivery SET {damage} WHERE seq = 2");
+            store.db.execute_batch(&damage).unwrap();
+            let placed = store.all_placed(&key).unwrap_or_else(|err| panic!("{damage}: {err:?}"));
+            let seqs: Vec<i64> = placed.iter().map(|placed| placed.frozen.seq.0).collect();
+            assert_eq!(seqs, [1, 3], "{damage}");
+        }
     }
 
     #[test]
