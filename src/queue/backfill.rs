@@ -38,8 +38,11 @@ struct Around {
 }
 
 impl Around {
-    /// Only what a receiver told has an age.
+    /// Only what a receiver told has an age that counts.
     fn fix(&self) -> Option<Known> {
+        if self.flags.has(Flag::FixedPlace) {
+            return None;
+        }
         Some(Known { at: self.at.plus_ms(-self.age_ms?), place: self.place? })
     }
 }
@@ -245,6 +248,14 @@ mod tests {
         store.place(&which, north(10)).unwrap();
         record(&mut store, &[placed(20)]);
         assert_eq!(held(&store), 1, "a person's word is no fix");
+
+        let configured = |second| {
+            let here = placed(second);
+            Reading { flags: Flags::NONE.with(Flag::FixedPlace), ..here }
+        };
+        let mut store = begun();
+        record(&mut store, &[configured(10), nowhere(15), placed(20), nowhere(25), configured(30)]);
+        assert_eq!(held(&store), 2, "nor is the place that is configured");
 
         let mut store = begun();
         store.db.execute("INSERT INTO boot (boot_uuid) VALUES ('boot-2')", []).unwrap();
