@@ -215,14 +215,17 @@ fn carry_settings(tx: &Transaction<'_>, old: &Connection) -> Result<(), QueueErr
 }
 
 /// The newest reading of its own that can be read; before the first of them, where it went on.
-/// One that it carried over is older than that.
+/// One that it carried over is older than that. Where it has readings and none can be told,
+/// where it went on would have their volume again.
 fn newest(old: &Connection, from: i64) -> Option<Last> {
     // The fresh queue has no span that this one's count could be told from.
     let last = match last_reading(old, NO_BOOT, (from, i64::MAX), None) {
         Ok(last) => last,
         Err(_) => last_reading(old, NO_BOOT, (from, highest(old, from)), None).ok().flatten(),
     };
-    last.or_else(|| position(old).ok().flatten())
+    let own = "SELECT EXISTS (SELECT 1 FROM reading WHERE seq > ?1)";
+    let begun = || old.query_row(own, [from], |r| r.get(0)).unwrap_or(true);
+    last.or_else(|| if begun() { None } else { position(old).ok().flatten() })
 }
 
 /// The position is taken as after a boot, whichever boot it was.

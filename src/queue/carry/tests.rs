@@ -521,3 +521,21 @@ fn a_word_that_no_program_writes_does_not_damage_the_fresh_queue_as_well() {
         assert_eq!(freeze(&mut fresh, 100).unwrap().seqs.len(), 60, "{damaged}");
     }
 }
+
+#[test]
+fn what_a_damaged_queue_counted_after_it_took_over_is_not_counted_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(sprayed(dir.path(), MANY));
+    damage(dir.path());
+    let mut second = open(dir.path()).unwrap();
+    assert!(carry(&mut second, 100));
+    let opens = segment(100 * MANY, 0, SegmentReason::Calibration);
+    second.append(&Reading { segment: opens, ..reading(9000, 100 * MANY, 100) }).unwrap();
+    second.append(&reading(9005, 100 * (MANY + 1), 100)).unwrap();
+    // The segment of all its own readings can't be told.
+    second.db.execute_batch("UPDATE segment SET k = 'x' WHERE id > 1000000").unwrap();
+    drop(second);
+    damage(dir.path());
+    let third = open(dir.path()).unwrap();
+    assert_eq!(third.position(), None, "not where it had gone on");
+}
