@@ -62,7 +62,9 @@ enum Spare {
 
 impl Store {
     /// Prunes some of what was delivered before `retention`, beyond the number `after`,
-    /// in one transaction. Does nothing in a boot whose time wasn't measured.
+    /// in one transaction. Does nothing in a boot whose time wasn't measured, nor while
+    /// readings are to come from a damaged database: one of them may need what is here as a
+    /// proof, and what went from here would come again from there.
     ///
     /// # Errors
     /// Where it can't be written; nothing has changed then.
@@ -76,6 +78,9 @@ impl Store {
         let measured = best_source(self.anchors()).is_some_and(|s| s != AnchorSource::Operator);
         let time = self.time_of(self.boot, now).filter(|_| measured);
         let Some(utc) = time else { return Ok(Pruned::DONE) };
+        if self.to_carry()?.is_some() {
+            return Ok(Pruned::DONE);
+        }
         let today = utc.0.div_euclid(1000 * DAY_S);
         let had = self.pruned_on(today)?;
         let many = TOGETHER.min(A_DAY - had);

@@ -62,7 +62,7 @@ fn write_all(out: &mut String, s: &Value) -> std::fmt::Result {
         job(out, &s["job"])?;
         server(out, &s["server"])?;
         learnt(out, &s["learnt"], &s["server"]["url"])?;
-        disk(out, &s["disk"], &s["set_aside"])?;
+        disk(out, s)?;
     }
     writeln!(out)?;
     match s["queue_problem"].as_str() {
@@ -363,6 +363,24 @@ mod tests {
         let said = text(&snapshot);
         assert!(said.contains("LOW: 3 MiB free, ballast given up"), "{said}");
         assert!(said.contains("LARGE: the queue has 9 MiB"), "{said}");
+    }
+
+    #[test]
+    fn a_damaged_queue_is_told_to_be_moved_away_once_it_is_carried_over_and_asked_for_before() {
+        let mut snapshot = nothing_yet(&[], (0, 0));
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["disk"] = json!({ "low": true, "free_bytes": 3 << 20, "ballast": true });
+        snapshot["set_aside"] = json!({ "databases": 1, "bytes": 5 << 20 });
+        let mut one = json!({ "dir": "/d/damaged-1", "readings": 5, "of": 9, "lost": 0 });
+        (one["there"], one["done"]) = (true.into(), false.into());
+        snapshot["carried_over"] = json!([one]);
+        let said = text(&snapshot);
+        assert!(!said.contains("delete it here") && !said.contains("NOT THERE"), "{said}");
+        snapshot["carried_over"][0]["there"] = false.into();
+        let said = text(&snapshot);
+        assert!(said.contains("5 of 9 readings, 0 lost; IT IS NOT THERE: put it back"), "{said}");
+        snapshot["carried_over"][0]["done"] = true.into();
+        assert!(text(&snapshot).contains("5 MiB are damaged queues: copy damaged-*"));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Carrying {
 
 impl Store {
     /// The damaged database whose readings come next, the newest first: it knows more of what
-    /// it carried over itself.
+    /// it carried over itself. One that was moved away keeps none that is there waiting.
     ///
     /// # Errors
     /// Where the rows can't be read.
@@ -51,7 +51,9 @@ impl Store {
             .prepare("SELECT file, next_seq FROM carried WHERE done = 0")
             .and_then(|mut s| s.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect())
             .doing(DOING)?;
-        let newest = waiting.into_iter().max_by_key(|(file, _)| told::number(file));
+        let newest = waiting
+            .into_iter()
+            .max_by_key(|(file, _)| (dir.join(file).is_dir(), told::number(file)));
         Ok(newest.map(|(file, from)| ToCarry { dir: dir.join(&file), file, from, last }))
     }
 

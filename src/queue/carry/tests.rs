@@ -523,6 +523,29 @@ fn a_word_that_no_program_writes_does_not_damage_the_fresh_queue_as_well() {
 }
 
 #[test]
+fn a_damaged_queue_that_was_moved_away_too_soon_keeps_no_older_one_waiting_and_may_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(sprayed(dir.path(), MANY));
+    damage(dir.path());
+    let mut second = open(dir.path()).unwrap();
+    assert!(!carry(&mut second, 1));
+    second.append(&reading(9000, 100 * MANY, 100)).unwrap();
+    drop(second);
+    damage(dir.path());
+    let mut third = open(dir.path()).unwrap();
+    let (there, elsewhere) = (dir.path().join("damaged-2"), dir.path().join("elsewhere"));
+    fs::rename(&there, &elsewhere).unwrap();
+    assert_eq!(third.to_carry().unwrap().unwrap().file, "damaged-1");
+    while third.to_carry().unwrap().is_some_and(|next| next.file == "damaged-1") {
+        carry(&mut third, 1);
+    }
+    assert!(!told(&third)[1].there && !told(&third)[1].done);
+    fs::rename(&elsewhere, &there).unwrap();
+    assert!(carry(&mut third, 9));
+    assert_eq!(draw(&third.db).unwrap().recorded.readings, MANY as i64 + 1);
+}
+
+#[test]
 fn what_a_damaged_queue_counted_after_it_took_over_is_not_counted_again() {
     let dir = tempfile::tempdir().unwrap();
     drop(sprayed(dir.path(), MANY));

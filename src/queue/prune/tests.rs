@@ -175,3 +175,15 @@ fn a_clock_that_jumps_years_ahead_takes_a_days_share_a_day_through_any_number_of
     assert_eq!(pass(&mut store, 9 * YEAR_MS), 0);
     assert_eq!(pass(&mut store, 9 * YEAR_MS + DAY_S * 1000), 249 - 130);
 }
+
+#[test]
+fn nothing_goes_while_readings_are_to_come_from_a_damaged_queue() {
+    let mut store = years_ago(60);
+    store
+        .db
+        .execute("INSERT INTO carried VALUES ('damaged-1', 'a', 1, 9, 1, 0, 0, 0, 0)", [])
+        .unwrap();
+    assert_eq!(pass(&mut store, 9 * YEAR_MS), 0, "what is open there may be of this job");
+    store.db.execute("UPDATE carried SET done = 1", []).unwrap();
+    assert_eq!(pass(&mut store, 9 * YEAR_MS), 59);
+}

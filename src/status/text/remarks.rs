@@ -20,8 +20,11 @@ pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Resu
     Ok(())
 }
 
-/// Only what is wrong with it.
-pub(super) fn disk(out: &mut String, d: &Value, aside: &Value) -> std::fmt::Result {
+/// Only what is wrong with it. What is being carried over isn't to be deleted.
+pub(super) fn disk(out: &mut String, s: &Value) -> std::fmt::Result {
+    let (d, aside) = (&s["disk"], &s["set_aside"]);
+    let carrying =
+        s["carried_over"].as_array().is_some_and(|all| all.iter().any(|one| one["done"] == false));
     let mib = |bytes: &Value| bytes.as_u64().unwrap_or(0) >> 20;
     if d["low"] == true {
         let ballast = if d["ballast"] == true { "there" } else { "given up" };
@@ -30,7 +33,7 @@ pub(super) fn disk(out: &mut String, d: &Value, aside: &Value) -> std::fmt::Resu
             "disk      LOW: {} MiB free, ballast {ballast}; make room (queue.min_free)",
             mib(&d["free_bytes"])
         )?;
-        if aside["databases"].as_u64().is_some_and(|databases| databases > 0) {
+        if !carrying && aside["databases"].as_u64().is_some_and(|databases| databases > 0) {
             writeln!(
                 out,
                 "          {} MiB are damaged queues: copy damaged-* to another disk, and only then delete it here",
@@ -123,6 +126,9 @@ pub(super) fn set_aside(out: &mut String, a: &Value) -> std::fmt::Result {
     }
 }
 
+/// What to do where a directory was moved away too soon.
+const GONE: &str = "; IT IS NOT THERE: put it back, or the rest of its readings is not carried";
+
 /// Damaged queues whose readings are carried over, or were: those until their files are moved
 /// away, so that nobody has to acknowledge anything else.
 pub(super) fn carried_over(out: &mut String, all: &Value) -> std::fmt::Result {
@@ -135,7 +141,8 @@ pub(super) fn carried_over(out: &mut String, all: &Value) -> std::fmt::Result {
             if let Some(of) = one["of"].as_u64() {
                 write!(out, " of {}", grouped(of))?;
             }
-            writeln!(out, " readings, {} lost", grouped(lost))?;
+            write!(out, " readings, {} lost", grouped(lost))?;
+            writeln!(out, "{}", if one["there"] == false { GONE } else { "" })?;
             continue;
         }
         if one["there"] == false || readings == "0" && one["of"] == 0 && lost == 0 {
