@@ -190,8 +190,10 @@ impl Metering {
         self.tally.jumps += u64::from(how.jump);
         self.tally.rollovers += u64::from(how.rollover);
         self.tally.corrections += u64::from(how.corrected);
-        let event = how.gap || how.jump || flags.has(Flag::Restart);
-        Some(Step { ul, steady: !event, flags: flags.union(how.flags()), event })
+        let steady = !(how.gap || how.jump || flags.has(Flag::Restart));
+        // Until a rollover is on the disk, a start would take it for a restart (RULES.md, 7).
+        let event = !steady || how.rollover;
+        Some(Step { ul, steady, flags: flags.union(how.flags()), event })
     }
 
     fn hear_newcomer(

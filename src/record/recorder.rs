@@ -188,9 +188,10 @@ impl Recorder {
     }
 
     /// After a start the meter may be heard before the sky is: a moment later the same volume
-    /// has a place. Not so what the meter's own count wouldn't tell again after another start.
+    /// has a place. Not so what the meter's own count wouldn't tell again after another start:
+    /// a rollover would look like a restart then.
     fn may_wait_for_a_place(&self) -> bool {
-        let lasting = [Flag::Restart, Flag::Meter, Flag::Jump, Flag::Corrected];
+        let lasting = [Flag::Restart, Flag::Rollover, Flag::Meter, Flag::Jump, Flag::Corrected];
         !(self.places.any()
             || self.spans.waits()
             || self.metering.calibration_waits()

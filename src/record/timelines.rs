@@ -517,6 +517,33 @@ fn a_rollover_goes_on_in_the_same_segment() {
     assert_eq!(rig.recorder.view(rig.now()).tally.rollovers, 1);
 }
 
+/// Across a start a lower count is a restart: a rollover in memory alone would be lost.
+#[test]
+fn a_rollover_is_recorded_at_once_and_after_a_start_waits_for_no_place() {
+    let mut r = rules(K);
+    r.counter.modulus = 10_050;
+    r.counter.max_rate_gpm = 10.0;
+    r.record.every = Duration::from_secs(20);
+    for started in [false, true] {
+        let mut rig = Rig::at_rest(r.clone(), job("a"));
+        rig.run(10, SPRAY);
+        if started {
+            let last = rig.taken().pop().unwrap();
+            let resume = Resume { last: Some(last_reading(&last, K, true)), assignment: job("a") };
+            rig.recorder = Recorder::new(r.clone(), resume);
+            rig.run(2, SPRAY);
+        } else {
+            rig.run(2, SPRAY);
+            rig.taken();
+        }
+        assert_eq!(rig.taken(), []);
+        rig.raw = 0; // 10 048, then 2 to the modulus
+        rig.run(2, 2);
+        let flags: Vec<_> = rig.taken().iter().map(|r| r.flags.has(Flag::Rollover)).collect();
+        assert_eq!(flags, [true], "{started}");
+    }
+}
+
 // ---- K ----
 
 #[test]
