@@ -195,7 +195,7 @@ fn covers(period: &Period, at: i64) -> bool {
 
 /// When the count passed its modulus while nobody listened or about then, and the counts
 /// from the last line before it that was heard.
-fn rollovers_unheard(truth: &Truth) -> Vec<(i64, u64)> {
+pub(super) fn rollovers_unheard(truth: &Truth) -> Vec<(i64, u64)> {
     let mut found = Vec::new();
     let (mut before, mut heard): (Option<&Emitted>, Option<&Emitted>) = (None, None);
     for line in truth.lines.iter().filter(|line| line.honest) {

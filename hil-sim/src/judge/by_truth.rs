@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Rules;
+use super::balance::rollovers_unheard;
 use super::record::Delivered;
 use super::verdict::{Kind, Verdict};
 use crate::gps::Spot;
@@ -40,7 +41,7 @@ pub(super) fn judge(
     rules: &Rules,
     verdict: &mut Verdict,
 ) -> Matched {
-    let mut offsets = Offsets::default();
+    let mut offsets = Offsets::new(truth);
     let mut before: Option<i64> = None;
     let mut matched = Vec::with_capacity(records.len());
     for record in records {
@@ -71,15 +72,19 @@ pub(super) fn judge(
 /// By how much the counts at the server differ from the meter's true ones: 0, until the
 /// agent rebases because the API's integers would overflow (RULES.md, 10). Which line a
 /// rebase took is not told, so that all that fit are kept until later records decide.
-struct Offsets(Vec<i128>);
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Self(vec![0])
-    }
+struct Offsets {
+    fit: Vec<i128>,
+    /// When the count first passed its modulus unheard: from then on it may have been taken
+    /// for a restart, though the reading that says so may never have been sent.
+    unheard_ms: Option<i64>,
 }
 
 impl Offsets {
+    fn new(truth: &Truth) -> Self {
+        let unheard = rollovers_unheard(truth).into_iter();
+        Self { fit: vec![0], unheard_ms: unheard.map(|(at, _)| at).min() }
+    }
+
     fn line_of(
         &mut self,
         record: &Delivered,
@@ -94,8 +99,10 @@ impl Offsets {
             });
             pairs.collect()
         };
-        let mut found = fits(&self.0);
-        if found.is_empty() && (record.note.says("restart") || record.zero == 0) {
+        let mut found = fits(&self.fit);
+        let second_ends_ms = (record.second + SECOND_TOLERANCE + 1) * 1000;
+        let unheard = self.unheard_ms.is_some_and(|at| at < second_ends_ms);
+        if found.is_empty() && (unheard || record.note.says("restart") || record.zero == 0) {
             // A rollover that nobody heard looks like a restart (RULES.md, 7).
             let shown = |l: &Emitted| i128::from(l.raw) - i128::from(l.unwrapped);
             let rolled = window.iter().map(|(_, l)| shown(l));
@@ -108,8 +115,8 @@ impl Offsets {
             found = fits(&any.collect::<Vec<_>>());
         }
         if !found.is_empty() {
-            self.0 = found.iter().map(|(offset, _)| *offset).collect();
-            self.0.dedup();
+            self.fit = found.iter().map(|(offset, _)| *offset).collect();
+            self.fit.dedup();
         }
         // A count stays while nothing flows: of the lines that show it, it is rather one
         // that tells the record's rate too.
@@ -142,7 +149,7 @@ fn no_line(record: &Delivered, truth: &Truth, offsets: &Offsets, verdict: &mut V
     let (id, raw, second) = (&record.id, record.raw, record.second);
     let is_count = |count: u64| {
         let count = i128::from(count);
-        offsets.0.iter().any(|offset| i128::from(raw) - offset == count)
+        offsets.fit.iter().any(|offset| i128::from(raw) - offset == count)
     };
     let had = |line: &&Emitted| line.honest && line.heard && is_count(line.unwrapped);
     let nearest =

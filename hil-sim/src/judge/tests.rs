@@ -465,6 +465,34 @@ fn a_rollover_that_nobody_heard_may_look_like_a_restart_and_one_that_was_heard_m
 }
 
 #[test]
+fn a_restart_that_a_rollover_looked_like_need_not_have_been_sent_itself() {
+    // It rolls over at about 20 s, and another job is picked up after that.
+    let setup = MeterSetup { start_count: 1000, modulus: 1040, ..MeterSetup::default() };
+    let mut truth = truth_with(setup, |_, _, _| {});
+    let mut records = records_of(&truth, &EVERY_5_S);
+    let zero = truth.lines[30].raw;
+    for (nth, second) in EVERY_5_S.into_iter().enumerate().skip(5) {
+        let raw = truth.lines[second as usize].raw;
+        let fields = &mut records[nth].fields;
+        fields.insert("JobId".into(), json!("another"));
+        fields.insert("MeterRawCount".into(), json!(raw));
+        fields.insert("MeterRawCountsToZero".into(), json!(zero));
+        let total = (raw - zero) as f64 / truth.k;
+        fields.insert("MeterCalculatedFlowTotal".into(), json!(total));
+    }
+    records.drain(2..5);
+    let invented = |truth: &Truth| {
+        let evidence = evidence(truth.clone(), records.clone());
+        judge(&evidence).has(Kind::InventedCount)
+    };
+    assert!(invented(&truth), "the agent heard the rollover");
+    truth.begin(Trouble::AgentDown, T0 + 15_900);
+    truth.end(Trouble::AgentDown, T0 + 23_000);
+    truth.lines.range_mut(16..23).for_each(|line| line.heard = false);
+    assert!(!invented(&truth));
+}
+
+#[test]
 fn what_a_disk_kept_waiting_may_be_lost_with_meter_and_agent_and_not_without() {
     let mut evidence = faultless();
     let tolerance = |e: &Evidence| judge(e).balance.tolerance_gal;
