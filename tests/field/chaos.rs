@@ -5,6 +5,7 @@
 //! `SPRAYLOG_SEED` throws the same again (what it meets depends on the machine's pace),
 //! `SPRAYLOG_CHAOS_MINUTES` for longer; `make chaos` takes half an hour.
 
+mod account;
 mod clock;
 mod plan;
 mod weather;
@@ -150,12 +151,7 @@ async fn judged(mut weather: Weather, seed: u64) {
     let thrown: Vec<String> =
         weather.thrown.iter().map(|(name, times)| format!("{times:>5} {name}")).collect();
     println!("{}\n{:>5}   boots\n{verdict}", thrown.join("\n"), weather.clock.boots());
-    let sheet = verdict.balance;
-    let (known, recorded) = (
-        sheet.metered_gal - sheet.unknowable_gal,
-        weather.bench.status().await.unwrap().gallons.recorded,
-    );
-    println!("recorded {recorded:.3} gal of {known:.3} that could be known");
+    let said_gal = weather.bench.status().await.unwrap().gallons.recorded;
     let numbers: Vec<i64> =
         readings(&weather.bench).iter().map(|r| r["seq"].as_i64().unwrap()).collect();
     if !verdict.is_clean() || !weather.findings.is_empty() {
@@ -172,4 +168,23 @@ async fn judged(mut weather: Weather, seed: u64) {
     db.execute_batch("PRAGMA locking_mode = EXCLUSIVE").unwrap();
     let whole: String = db.query_row("PRAGMA integrity_check", [], |r| r.get(0)).unwrap();
     assert_eq!(whole, "ok", "SPRAYLOG_SEED={seed}");
+    accounted_for(&mut weather, &db, said_gal, seed);
+}
+
+/// Of all that the meter told, what was not recorded is what the documentation names.
+fn accounted_for(weather: &mut Weather, db: &Connection, said_gal: f64, seed: u64) {
+    let truth = weather.bench.rig().truth();
+    let account = account::drawn_up(db, &weather.clock, &truth).unwrap();
+    for loss in &account.losses {
+        println!("lost {loss}");
+    }
+    let (recorded, known, lost) =
+        (account.recorded_gal, account.known_gal, account.lost_gal(&truth));
+    println!("recorded {recorded:.3} gal of {known:.3} that could be known, {lost:.3} explained");
+    if !account.findings.is_empty() {
+        weather.bench.keep_dir();
+    }
+    assert!(account.findings.is_empty(), "SPRAYLOG_SEED={seed}: {:#?}", account.findings);
+    assert!((recorded + lost - known).abs() < 0.01, "SPRAYLOG_SEED={seed}");
+    assert!((recorded - said_gal).abs() < 0.001, "SPRAYLOG_SEED={seed}: {said_gal} by status");
 }

@@ -2,6 +2,7 @@
 //! wrong, one that is set. Needs an agent with `testhooks`; without them it moves nothing.
 
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How long a boot has lasted when it is seen first, in milliseconds.
 const UP_MS: i64 = 15_000;
@@ -9,6 +10,8 @@ const UP_MS: i64 = 15_000;
 pub struct Clock {
     dir: tempfile::TempDir,
     boots: u32,
+    /// The instant at which each boot's clock would have shown 0, in unix milliseconds.
+    began_ms: Vec<i64>,
     boottime_offset_ms: i64,
     wall_offset_ms: i64,
     synchronised: bool,
@@ -19,6 +22,7 @@ impl Clock {
         let mut clock = Self {
             dir: tempfile::tempdir().unwrap(),
             boots: 0,
+            began_ms: Vec::new(),
             boottime_offset_ms: 0,
             wall_offset_ms: 0,
             synchronised: false,
@@ -36,10 +40,19 @@ impl Clock {
         self.boots
     }
 
+    /// The true instant at which the clock of a boot would have shown 0, in unix
+    /// milliseconds.
+    pub fn began_ms(&self, boot_uuid: &str) -> Option<i64> {
+        let number: usize = boot_uuid.rsplit('-').next()?.parse().ok()?;
+        self.began_ms.get(number.checked_sub(1)?).copied()
+    }
+
     /// Another boot begins; only while no agent runs.
     pub fn boot(&mut self) {
         let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         self.boots += 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        self.began_ms.push(now.as_millis() as i64 - UP_MS);
         self.boottime_offset_ms = UP_MS - up.tv_sec * 1000 - up.tv_nsec / 1_000_000;
         self.write();
     }
