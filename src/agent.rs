@@ -103,6 +103,10 @@ impl AgentError {
 /// that it isn't filled with damaged ones. Shorter than the watchdog's patience.
 const SOON_AGAIN: Duration = Duration::from_secs(30);
 
+/// What a slow disk gets for the last commit to a damaged queue. Shorter than the watchdog's
+/// patience.
+const LAST_COMMIT: Duration = Duration::from_secs(30);
+
 /// Runs until a signal says stop, or a task fails. Where the queue turns out to be damaged
 /// it begins anew with a fresh one, and with the configuration as `reread` finds it.
 ///
@@ -169,11 +173,12 @@ async fn run_once(
     systemd::ready();
     let outcome = running.until_asked(signals).await;
     // One that begins anew isn't stopping.
-    if !outcome.as_ref().is_err_and(damage::found_by) {
+    let begins_anew = outcome.as_ref().is_err_and(damage::found_by);
+    if !begins_anew {
         systemd::stopping();
     }
     info!("stopping");
-    running.stop().await;
+    running.stop(begins_anew).await;
     outcome
 }
 
@@ -237,8 +242,9 @@ impl Running {
     }
 
     /// Stops everything in the order of the flow, within five seconds in all: what is
-    /// upstream ends first, so that nothing it still has is left behind.
-    async fn stop(mut self) {
+    /// upstream ends first, so that nothing it still has is left behind. Before it begins anew
+    /// the queue's disk gets longer.
+    async fn stop(mut self, begins_anew: bool) {
         self.sources.stop();
         self.tasks.join(&["meter", "gps", "record"], Duration::from_millis(1100)).await;
         self.drain.stop();
@@ -251,16 +257,39 @@ impl Running {
             )
             .await;
         drop((self.reload, self.tasks));
-        close(self.queue).await;
+        close(self.queue, begins_anew).await;
     }
 }
 
 /// The queue's thread ends by itself once nobody holds a handle: what was asked of it is
-/// on the disk then.
-async fn close(thread: JoinHandle<()>) {
+/// on the disk then. A damaged one isn't moved from under it: the last reading, committed after
+/// the fresh one has looked where the counting was, would be carried over and found as a gap as
+/// well.
+async fn close(thread: JoinHandle<()>, begins_anew: bool) {
     let joined = tokio::task::spawn_blocking(move || thread.join());
-    match tokio::time::timeout(Duration::from_millis(400), joined).await {
+    let patience = if begins_anew { LAST_COMMIT } else { Duration::from_millis(400) };
+    match tokio::time::timeout(patience, joined).await {
         Ok(Ok(Ok(()))) => info!("stopped"),
         _ => warn!("the queue did not close in time; its last commit stands"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_queue_is_not_moved_from_under_a_writer_that_waits_for_its_disk() {
+        for (begins_anew, ended) in [(true, false), (false, true)] {
+            let (disk, answer) = std::sync::mpsc::channel::<()>();
+            let thread = std::thread::spawn(move || answer.recv().unwrap_or_default());
+            let closing = tokio::spawn(close(thread, begins_anew));
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_secs(20)).await;
+            tokio::task::yield_now().await;
+            assert_eq!(closing.is_finished(), ended, "{begins_anew}");
+            drop(disk);
+            closing.await.unwrap();
+        }
     }
 }
