@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use hil_sim::truth::{Emitted, Period, Trouble, Truth};
+use hil_sim::meter::{Meter, MeterSetup};
+use hil_sim::truth::{Emitted, FlowChange, Period, Trouble, Truth};
 use rusqlite::Connection;
 
 use super::clock::Clock;
@@ -77,13 +78,16 @@ impl Account {
 
 /// Holds every reading of the queue against the lines that the meter told.
 pub fn drawn_up(db: &Connection, clock: &Clock, truth: &Truth) -> rusqlite::Result<Account> {
+    Ok(of(&rows(db, clock, truth.k)?, truth))
+}
+
+fn of(rows: &[Row], truth: &Truth) -> Account {
     let told: Vec<&Emitted> = truth.lines.iter().filter(|l| l.heard && l.honest).collect();
     let mut account =
         Account { known_gal: truth.knowable_counts() as f64 / truth.k, ..Account::default() };
     let mut at = 0;
     let mut counts = 0.0;
-    let rows = rows(db, clock, truth.k)?;
-    for row in &rows {
+    for row in rows {
         account.recorded_gal += row.counts / truth.k;
         counts += row.counts;
         match line_of(row, &told) {
@@ -96,7 +100,7 @@ pub fn drawn_up(db: &Connection, clock: &Clock, truth: &Truth) -> rusqlite::Resu
     }
     let end = rows.last().map_or(0, |row| row.seq) + 1;
     account.hold(end, (&told[at..], counts), truth);
-    Ok(account)
+    account
 }
 
 impl Account {
@@ -204,4 +208,52 @@ fn rows(db: &Connection, clock: &Clock, k: f64) -> rusqlite::Result<Vec<Row>> {
         })
     })?;
     read.collect()
+}
+
+/// A minute and a half at 6 gal/min and 10 counts a gallon, one line a second; the meter
+/// starts again at 60 s, and the agent, which recorded every second, dies at 58 s.
+fn minute_and_a_half() -> (Truth, Vec<Row>) {
+    let mut truth = Truth::new("A", 10.0);
+    let setup = MeterSetup { k: 10.0, start_count: 100, ..MeterSetup::default() };
+    let mut meter = Meter::new(setup, 0);
+    meter.flow(6.0, 0);
+    truth.flow.push(FlowChange { at_ms: 0, gpm: 6.0 });
+    let mut rows: Vec<Row> = Vec::new();
+    for at_ms in (0..90_000).step_by(1000) {
+        if at_ms == 60_000 {
+            meter.restart(at_ms);
+        }
+        let line = meter.line(at_ms);
+        truth.line(at_ms, &line, true, true);
+        let counts = if at_ms == 0 { 0.0 } else { 1.0 };
+        rows.push(Row { seq: 0, at_ms, raw: line.raw, counts });
+    }
+    // The line at 60 s shows 0: what was counted up to it is in no line.
+    rows[60].counts = 0.0;
+    truth.begin(Trouble::AgentDown, 58_000);
+    truth.end(Trouble::AgentDown, 62_000);
+    rows.retain(|row| !(57_500..62_000).contains(&row.at_ms));
+    rows[58].counts = 2.0;
+    (truth, rows)
+}
+
+#[test]
+fn what_a_meter_forgot_about_the_agents_end_may_be_missing_and_nothing_else() {
+    let (truth, rows) = minute_and_a_half();
+    let whole = of(&rows, &truth);
+    assert_eq!(whole.findings, [""; 0]);
+    // 58 and 59 s.
+    assert_eq!(whole.losses.iter().map(|loss| loss.counts).collect::<Vec<_>>(), [2.0]);
+    let found = |spoil: fn(&mut Vec<Row>, &mut Truth)| {
+        let (mut truth, mut rows) = minute_and_a_half();
+        spoil(&mut rows, &mut truth);
+        of(&rows, &truth).findings.join("\n")
+    };
+    assert!(found(|rows, _| rows[30].counts = 0.0).contains("forgot nothing"));
+    assert!(found(|rows, _| rows[30].counts = 2.0).contains("2.00 counts, of 1 that were told"));
+    assert!(found(|rows, _| rows[58].counts = 1.0).contains("it was told since"));
+    assert!(found(|rows, _| drop(rows.drain(50..58))).contains("too long without a reading"));
+    assert!(found(|_, truth| truth.periods.clear()).contains("forgot nothing"));
+    assert!(found(|rows, _| rows[30].raw = 7).contains("the meter told no 7"));
+    assert!(found(|rows, _| drop(rows.split_off(70))).contains("forgot nothing"), "at the end");
 }
