@@ -72,7 +72,7 @@ pub struct Account {
 
 impl Account {
     pub fn lost_gal(&self, truth: &Truth) -> f64 {
-        self.losses.iter().map(|loss| loss.counts).sum::<f64>() / truth.k
+        self.losses.iter().fold(0.0, |sum, loss| sum + loss.counts) / truth.k
     }
 }
 
