@@ -1,5 +1,6 @@
-//! How much memory a season's list takes: alone in its process, so that the peak is its
-//! own. The server writes its records as they are asked for, and holds none of them either.
+//! How much memory a season's list takes, and a season's job that is verified by it: one after
+//! the other, alone in their process, so that the peak is their own. The server writes its
+//! records as they are asked for, and holds none of them either.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +17,8 @@ use std::thread;
 use jiff::tz::TimeZone;
 use spraylog::clock::UtcMs;
 use spraylog::config::JobCloser;
-use spraylog::delivery::Frozen;
-use spraylog::drain::reconcile::{Findings, Recogniser};
+use spraylog::delivery::{Frozen, JobKey, Placed};
+use spraylog::drain::reconcile::{Checked, Findings, Recogniser};
 use spraylog::jobcloser::client::Client;
 use spraylog::reading::Seq;
 
@@ -25,6 +26,14 @@ use spraylog::reading::Seq;
 const FIRST_S: i64 = 1_809_253_002;
 /// Far less than what the records take: 60 000 of them are 25 MB as text alone.
 const BOUND_KIB: u64 = 6 << 10;
+
+/// Held by the test whose peak it is.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What a reading of a job that is verified takes while it is looked for.
+const READING_B: u64 = 32;
+/// What two verifications may differ by besides.
+const LEEWAY_KIB: u64 = 3 << 10;
 
 fn serve(peer: TcpStream, records: i64) {
     let mut lines = BufReader::new(peer.try_clone().unwrap()).lines();
@@ -62,17 +71,19 @@ fn peak_kib() -> u64 {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-async fn ask(records: i64) -> Findings {
+fn client(records: i64) -> Client {
     let base_url = format!("http://{}", server(records));
     let settings = JobCloser { base_url, ..JobCloser::default() };
-    let client = Client::new(&settings, None, Arc::new(|| Some(UtcMs(0)))).unwrap();
-    let how = Recogniser {
-        zone: TimeZone::UTC,
-        tag: "ab3k9".to_owned(),
-        plain_is_utc: false,
-        longest: 0,
-    };
-    let ours = |n: i64| Frozen {
+    Client::new(&settings, None, Arc::new(|| Some(UtcMs(0)))).unwrap()
+}
+
+fn how() -> Recogniser {
+    let tag = "ab3k9".to_owned();
+    Recogniser { zone: TimeZone::UTC, tag, plain_is_utc: false, longest: 0 }
+}
+
+fn ours(n: i64) -> Frozen {
+    Frozen {
         seq: Seq(n),
         serial: "AF23265".to_owned(),
         utc_s: FIRST_S + n,
@@ -80,13 +91,34 @@ async fn ask(records: i64) -> Findings {
         offset_min: 0,
         server_id: None,
         attempt: 1,
-    };
-    let look = how.look_for((20..60).map(ours).chain([ours(records)]).collect(), Vec::new());
+    }
+}
+
+async fn ask(records: i64) -> Findings {
+    let look = how().look_for((20..60).map(ours).chain([ours(records)]).collect(), Vec::new());
+    let client = client(records);
     client.get_all("j", "e", look, |look, row| look.take(row)).await.unwrap().findings()
+}
+
+/// All that was sent of a job, by its pages, and one more that isn't there.
+async fn verify(records: i64, ids: bool) -> Checked {
+    let mut check = how().check(JobKey { event: "e".to_owned(), job: "j".to_owned() });
+    let placed = |n: i64| {
+        let server_id = ids.then(|| format!("{n:030x}"));
+        Placed { frozen: Frozen { server_id, attempt: n / 500, ..ours(n) }, sent: true }
+    };
+    for first in (0..=records).step_by(1000) {
+        let page: Vec<Placed> = (first..=records.min(first + 999)).map(placed).collect();
+        check.add(&page);
+    }
+    let check = check.added();
+    let client = client(records);
+    client.get_all("j", "e", check, |check, row| check.take(row)).await.unwrap().checked()
 }
 
 #[tokio::test]
 async fn a_seasons_list_takes_no_more_memory_than_a_days() {
+    let _alone = ALONE.lock().await;
     ask(100).await;
     peak_kib();
     ask(100).await;
@@ -95,4 +127,21 @@ async fn a_seasons_list_takes_no_more_memory_than_a_days() {
     let large = peak_kib();
     assert_eq!((findings.present.len(), findings.absent), (40, vec![Seq(60_000)]));
     assert!(large < small + BOUND_KIB, "{large} KiB for the long list, {small} for the short one");
+}
+
+#[tokio::test]
+async fn a_job_of_300_000_is_verified_in_32_bytes_a_reading_by_id_and_by_key() {
+    let _alone = ALONE.lock().await;
+    const MANY: i64 = 300_000;
+    verify(1000, true).await;
+    peak_kib();
+    for ids in [true, false] {
+        verify(1000, ids).await;
+        let small = peak_kib();
+        let checked = verify(MANY, ids).await;
+        let large = peak_kib();
+        assert_eq!(checked.missing, [Seq(MANY)], "all others are there");
+        let bound = small + MANY as u64 * READING_B / 1024 + LEEWAY_KIB;
+        assert!(large < bound, "{large} KiB for {MANY}, {small} for 1000, bound {bound}");
+    }
 }

@@ -83,7 +83,7 @@ impl Recogniser {
     /// Looks in a list for `doubted`, and for `sent`, the newest acknowledged up to
     /// [`PROOF`], as proof that it is whole.
     pub fn look_for(&self, doubted: Vec<Frozen>, sent: Vec<Frozen>) -> Look {
-        Look::new(self.clone(), doubted, sent)
+        Look::new(self.clone(), &doubted, &sent)
     }
 }
 

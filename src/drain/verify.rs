@@ -7,23 +7,27 @@ use jiff::tz::TimeZone;
 use tracing::{info, warn};
 
 use super::machine::Mend;
-use super::reconcile::{Checked, Recogniser};
+use super::reconcile::{Check, Checked};
 use crate::clock::UtcMs;
-use crate::delivery::{JobKey, Placed};
+use crate::delivery::JobKey;
 use crate::failpoint;
 use crate::jobcloser::client::Client;
 use crate::jobcloser::verdict::Unbelievable;
 use crate::queue::Account;
+use crate::reading::Seq;
 use crate::verified::{JobTold, Numbers};
 
-/// Asks for the list of a job, and sets it beside all that was sent of it.
+/// Readings that are read from the queue at once: an append never waits for more.
+pub(super) const PAGE: usize = 1000;
+/// Before the first of them.
+pub(super) const PAGES_BEGIN: (i64, Seq) = (i64::MIN, Seq(i64::MIN));
+
+/// Asks for the list of a job, and sets it beside all that was sent of it, which `check` knows.
 pub(super) async fn beside_list(
     client: &Client,
-    recogniser: &Recogniser,
     key: &JobKey,
-    placed: Vec<Placed>,
+    check: Check,
 ) -> Result<Checked, Unbelievable> {
-    let check = recogniser.check(key.clone(), placed);
     failpoint::pass("verify_before_asking");
     let asked = client.get_all(&key.job, &key.event, check, |check, row| check.take(row));
     Ok(asked.await?.checked())

@@ -11,9 +11,9 @@ use crate::clock::UtcMs;
 use crate::config::Config;
 use crate::delivery::JobKey;
 use crate::drain::machine::{Machine, SignInOutcome, Step, Trouble};
-use crate::drain::reconcile::Recogniser;
+use crate::drain::reconcile::{Check, Recogniser};
 use crate::drain::task::connect::{signed_in, zone};
-use crate::drain::verify::{beside_list, log, not_verified, told};
+use crate::drain::verify::{PAGE, PAGES_BEGIN, beside_list, log, not_verified, told};
 use crate::jobcloser::client::Client;
 use crate::learnt::Learnt;
 use crate::queue::{QueueError, Store};
@@ -90,9 +90,9 @@ impl<W: Fn() -> Option<UtcMs>> Alone<W> {
 
     /// What there is to tell of a job, if its list was the last that is needed.
     async fn check(&mut self, key: &JobKey) -> Result<Option<JobTold>, QueueError> {
-        let placed = self.store.all_placed(key)?;
+        let check = self.placed(key)?;
         let asked_at = Instant::now();
-        let listed = beside_list(&self.client, &self.recogniser, key, placed).await;
+        let listed = beside_list(&self.client, key, check).await;
         let (wall, now) = ((self.wall)(), Instant::now());
         let list = match listed {
             Ok(list) => list,
@@ -106,5 +106,19 @@ impl<W: Fn() -> Option<UtcMs>> Alone<W> {
         self.store.verified(key, &mend.lost, &mend.missing, mend.extras, wall)?;
         let account = self.store.account(key)?;
         Ok(Some(told(key, account, &mend, &self.recogniser.zone, wall)))
+    }
+
+    /// What looks for all that was sent of a job.
+    fn placed(&self, key: &JobKey) -> Result<Check, QueueError> {
+        let mut check = self.recogniser.check(key.clone());
+        for span in self.store.spans_of(key)? {
+            let mut page = self.store.placed(span, PAGES_BEGIN, PAGE)?;
+            while let Some(last) = page.last() {
+                let after = (last.frozen.attempt, last.frozen.seq);
+                check.add(&page);
+                page = self.store.placed(span, after, PAGE)?;
+            }
+        }
+        Ok(check.added())
     }
 }

@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 
+use super::sought::Reading;
 use super::{Look, Recogniser};
 use crate::delivery::{JobKey, Placed};
 use crate::reading::Seq;
@@ -23,9 +24,6 @@ const PAGE_MIN: usize = 10;
 #[derive(Debug)]
 pub struct Check {
     look: Look,
-    /// Of each reading that is looked for: its attempt, its second, and whether it was
-    /// acknowledged.
-    placed: Vec<(i64, i64, bool)>,
     rows: usize,
     longest: usize,
 }
@@ -49,17 +47,25 @@ pub struct Checked {
 }
 
 impl Recogniser {
-    /// Looks for all of a job that was ever sent, in the order in which it was.
-    pub fn check(&self, key: JobKey, placed: Vec<Placed>) -> Check {
-        let of = |p: &Placed| (p.frozen.attempt, p.frozen.utc_s, p.sent);
-        let facts = placed.iter().map(of).collect();
-        let ours = placed.into_iter().map(|p| p.frozen).collect();
-        let look = Look::new(self.clone(), Vec::new(), ours).of_job(key);
-        Check { look, placed: facts, rows: 0, longest: self.longest }
+    /// Looks for all of a job that was ever sent: what [`Check::add`] is told of it.
+    pub fn check(&self, key: JobKey) -> Check {
+        Check { look: Look::of_job(self.clone(), key), rows: 0, longest: self.longest }
     }
 }
 
 impl Check {
+    /// More that was sent of the job, in any order: before the first record of its list.
+    pub fn add(&mut self, placed: &[Placed]) {
+        placed.iter().for_each(|placed| self.look.add(placed));
+    }
+
+    /// That was all.
+    #[must_use]
+    pub fn added(mut self) -> Self {
+        self.look.added();
+        self
+    }
+
     /// The next record of the list.
     pub fn take(&mut self, row: crate::jobcloser::wire::Stored) {
         self.rows += 1;
@@ -67,41 +73,45 @@ impl Check {
     }
 
     /// The list is at its end: what it says.
-    pub fn checked(self) -> Checked {
-        let told = self.look.told();
-        let there = || told.ours.iter().zip(&self.placed).enumerate().filter(|(_, (t, _))| t.there);
-        let (first, last) = (there().map(|(at, _)| at).min(), there().map(|(at, _)| at).max());
-        let seconds = || there().map(|(_, (_, placed))| placed.1);
-        let (earliest, latest) = (seconds().min(), seconds().max());
-        let attempts: HashSet<i64> = there().map(|(_, (_, placed))| placed.0).collect();
-        let mut checked = Checked {
-            extras: told.extras,
-            named: told.named,
-            rows: self.rows,
-            ..Checked::default()
-        };
+    pub fn checked(mut self) -> Checked {
+        self.look.end();
+        let place = |of: &Reading| (of.attempt, of.seq);
+        let (mut sent, mut sprayed) = (None, None);
+        let mut attempts = HashSet::new();
+        for (_, of, _) in self.look.each().filter(|(.., there)| *there) {
+            widen(&mut sent, place(&of));
+            widen(&mut sprayed, of.utc_s);
+            attempts.insert(of.attempt);
+        }
         let page = is_page(self.rows) && self.rows >= self.longest;
-        let whole = first.is_some() && !page;
-        for (at, (told, (attempt, utc_s, sent))) in told.ours.iter().zip(&self.placed).enumerate() {
-            if told.there || !sent {
+        let whole = sent.is_some() && !page;
+        let mut checked = Checked { rows: self.rows, ..Checked::default() };
+        for (at, of, _) in self.look.each().filter(|(_, of, there)| !there && of.sent) {
+            let amid = is_amid(sent, place(&of)) && is_amid(sprayed, of.utc_s);
+            let all_but_it = attempts.contains(&of.attempt) && whole;
+            let like = self.look.may_be(at, &of);
+            if (amid || all_but_it) && !like {
+                checked.lost.push(of.seq);
                 continue;
             }
-            let amid = first < Some(at)
-                && last > Some(at)
-                && earliest < Some(*utc_s)
-                && latest > Some(*utc_s);
-            let all_but_it = attempts.contains(attempt) && whole;
-            if (amid || all_but_it) && !told.like {
-                checked.lost.push(told.seq);
-                continue;
-            }
-            checked.missing.push(told.seq);
-            if whole && !told.like {
-                checked.gone.push(told.seq);
+            checked.missing.push(of.seq);
+            if whole && !like {
+                checked.gone.push(of.seq);
             }
         }
+        (checked.extras, checked.named) = self.look.extras();
         checked
     }
+}
+
+/// Takes `one` into what reaches from the first to the last.
+fn widen<T: Ord + Copy>(reach: &mut Option<(T, T)>, one: T) {
+    let (first, last) = reach.unwrap_or((one, one));
+    *reach = Some((first.min(one), last.max(one)));
+}
+
+fn is_amid<T: Ord>(reach: Option<(T, T)>, one: T) -> bool {
+    reach.is_some_and(|(first, last)| first < one && one < last)
 }
 
 /// Whether a list of so many may be one page of several: pages are round numbers, in tens or
@@ -154,7 +164,9 @@ mod tests {
             plain_is_utc: false,
             longest: 0,
         };
-        let mut check = how.check(key, placed(many));
+        let mut check = how.check(key);
+        check.add(&placed(many));
+        let mut check = check.added();
         rows.into_iter().for_each(|row| check.take(row));
         check.checked()
     }
@@ -206,7 +218,9 @@ mod tests {
         };
         let mut late = placed(24);
         late.iter_mut().skip(20).for_each(|p| p.frozen.utc_s -= 500);
-        let mut check = how.check(key, late);
+        let mut check = how.check(key);
+        check.add(&late);
+        let mut check = check.added();
         (0..6).map(row).for_each(|row| check.take(row));
         for n in 20..24 {
             check.take(Stored { when: Some(When::Instant(500 + n)), ..row(n) });

@@ -40,11 +40,8 @@ impl Keyed {
 
     /// Gives records to the readings that want one and whose keys they fit, so that as many
     /// as can be find one: for each reading that does the record's id.
-    pub fn matched(
-        &mut self,
-        wants: impl ExactSizeIterator<Item = bool>,
-    ) -> Vec<Option<Option<String>>> {
-        let mut matched = vec![None; wants.len()];
+    pub fn matched(&mut self, wants: impl Iterator<Item = bool>) -> HashMap<usize, Option<String>> {
+        let mut matched = HashMap::new();
         let (mut groups, mut of) = (Vec::new(), HashMap::<usize, Vec<usize>>::new());
         for (nth, (fits, group)) in self.groups.iter_mut().enumerate() {
             for at in &fits.by_key {
@@ -58,9 +55,7 @@ impl Keyed {
         for group in groups {
             group.readings.sort_unstable();
             for (at, (id, _)) in group.readings.iter().zip(&group.ids) {
-                if let Some(matched) = matched.get_mut(*at) {
-                    *matched = Some(id.clone());
-                }
+                matched.insert(*at, id.clone());
             }
         }
         matched

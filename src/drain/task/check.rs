@@ -6,15 +6,12 @@ use std::time::Instant;
 use tracing::{debug, info};
 
 use super::Drain;
-use crate::delivery::{JobKey, Pick, Placed};
+use crate::delivery::{JobKey, Pick};
 use crate::drain::machine::Step;
-use crate::drain::verify;
+use crate::drain::reconcile::Check;
+use crate::drain::verify::{self, PAGE, PAGES_BEGIN};
 use crate::queue::QueueError;
-use crate::reading::Seq;
 use crate::stop::Stop;
-
-/// Readings that are read from the queue at once: an append never waits for more.
-const PAGE: usize = 1000;
 
 impl Drain {
     /// Nothing of `pick` is ready: what there is to do instead.
@@ -42,10 +39,10 @@ impl Drain {
     /// Asks the server whether it holds the whole of a job.
     pub(super) async fn check(&mut self, key: JobKey, stop: &mut Stop) -> Result<(), QueueError> {
         self.parts.view.send_replace(self.machine.view("verifying", None, Instant::now()));
-        let placed = self.placed(&key).await?;
+        let check = self.placed(&key).await?;
         let Some(client) = &self.client else { return Ok(()) };
         let asked_at = Instant::now();
-        let asked = verify::beside_list(client, &self.recogniser, &key, placed);
+        let asked = verify::beside_list(client, &key, check);
         let Some(listed) = self.unless_stopped(asked, stop).await else { return Ok(()) };
         let (wall, now) = ((self.now)(), Instant::now());
         let list = match listed {
@@ -71,21 +68,19 @@ impl Drain {
         self.answer_verified(&key, &mend, wall).await
     }
 
-    /// All that was sent of a job, in the order of sending.
-    async fn placed(&self, key: &JobKey) -> Result<Vec<Placed>, QueueError> {
+    /// What looks for all that was sent of a job.
+    async fn placed(&self, key: &JobKey) -> Result<Check, QueueError> {
         let of = key.clone();
-        let mut placed = Vec::new();
+        let mut check = self.recogniser.check(key.clone());
         for span in self.ask(move |store| store.spans_of(&of)).await? {
-            let mut after = (i64::MIN, Seq(i64::MIN));
+            let mut after = PAGES_BEGIN;
             loop {
                 let page = self.ask(move |store| store.placed(span, after, PAGE)).await?;
                 let Some(last) = page.last() else { break };
                 after = (last.frozen.attempt, last.frozen.seq);
-                placed.extend(page);
+                check.add(&page);
             }
         }
-        // Whichever span they are of.
-        placed.sort_by_key(|p| (p.frozen.attempt, p.frozen.seq));
-        Ok(placed)
+        Ok(check.added())
     }
 }

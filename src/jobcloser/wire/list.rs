@@ -73,6 +73,12 @@ impl When {
         local.with().subsec_nanosecond(0).build().ok().map(Self::Local)
     }
 
+    /// The second `utc_s` without an offset, for a rig in `zone`; `None` for one that no
+    /// calendar has.
+    pub fn local(utc_s: i64, zone: &TimeZone) -> Option<Self> {
+        Timestamp::from_second(utc_s).ok().map(|t| Self::Local(zone.to_datetime(t)))
+    }
+
     /// Whether this is the second `utc_s`, for a rig in `zone`. A local time that occurs
     /// twice, when the clocks go back, is either of the two.
     pub fn is(self, utc_s: i64, zone: &TimeZone) -> bool {

@@ -2,32 +2,13 @@
 //! are none of them.
 
 use super::Look;
-use crate::drain::reconcile::sought::Sought;
+use crate::drain::reconcile::keyed::Fits;
+use crate::drain::reconcile::sought::{Reading, shown};
 use crate::reading::Seq;
 use crate::verified::Extra;
 
 /// So many records that are nobody's are told by name.
 const NAMED: usize = 20;
-
-/// What a list says of our readings.
-#[derive(Debug)]
-pub(in crate::drain::reconcile) struct ToldOf {
-    /// In the order in which they were looked for.
-    pub ours: Vec<ToldOne>,
-    /// Records that are nobody's, or a reading again.
-    pub extras: u64,
-    /// Some of them.
-    pub named: Vec<Extra>,
-}
-
-/// What a list says of one reading.
-#[derive(Debug)]
-pub(in crate::drain::reconcile) struct ToldOne {
-    pub seq: Seq,
-    pub there: bool,
-    /// A record that is nobody's may be it.
-    pub like: bool,
-}
 
 /// What a list says of one reading.
 #[derive(Debug)]
@@ -59,46 +40,72 @@ impl Look {
         }
     }
 
-    /// The list is at its end: what it says of each reading, and what else there is.
-    pub(in crate::drain::reconcile) fn told(mut self) -> ToldOf {
-        let told = self.tell();
-        let (mut ours, mut twice) = (Vec::with_capacity(told.len()), Vec::new());
-        for (sought, told) in self.ours.iter().zip(&told) {
-            let noted = sought.noted.as_ref().map_or(0, |(many, _)| *many);
-            let again = noted.saturating_sub(usize::from(sought.claimed.is_none()));
-            if again > 0 {
-                twice.push((sought.reading.seq, again as u64));
-            }
-            let like = self.is_like(sought) || self.may_be_unreadable(sought);
-            ours.push(ToldOne { seq: sought.reading.seq, there: told.is_there(), like });
-        }
-        twice.into_iter().for_each(|(seq, many)| self.name_extra(Some(seq), None, many));
-        ToldOf { ours, extras: self.extras, named: self.named.into_iter().collect() }
-    }
-
-    /// What became of each of our readings; records that are left over are let loose.
-    pub(super) fn tell(&mut self) -> Vec<Told> {
-        let wants = |sought: &Sought| sought.claimed.is_none() && sought.noted.is_none();
-        let matched = self.keyed.matched(self.ours.iter().map(wants));
-        let mut told = Vec::with_capacity(self.ours.len());
-        for (sought, matched) in self.ours.iter().zip(matched) {
-            told.push(match (&sought.claimed, &sought.noted, matched) {
-                (Some(row), _, _) => {
-                    Told::There { id: row.id.clone(), recognised: self.is(row, sought) }
-                }
-                (None, Some((_, id)), _) => Told::There { id: id.clone(), recognised: true },
-                (None, None, Some(id)) => Told::There { id, recognised: true },
-                (None, None, None) => Told::Not,
-            });
-        }
+    /// The list is at its end: gives the records that are recognised by their key alone to
+    /// readings; those that are left over are let loose, and what is there again is counted.
+    pub(super) fn give_keyed(&mut self) {
+        const ELSE: u8 = shown::CLAIMED | shown::NOTED;
+        let wants = |at| self.ours.shown(at) & (ELSE | shown::KEYED) == 0;
+        self.matched = self.keyed.matched((0..self.ours.len()).map(wants));
         for (fits, left) in self.keyed.left() {
             let one = fits.by_key.first().and_then(|at| self.ours.get(*at));
-            let of = one.map(|one| one.reading.seq);
-            let key = one.map(|one| (one.meter.clone(), one.reading.raw));
-            self.name_extra(of, None, left as u64);
-            let Some((meter, raw)) = key else { continue };
-            self.let_loose(&meter, raw, &fits);
+            self.name_extra(one.map(|one| one.seq), None, left as u64);
+            if let Some(one) = one {
+                self.let_loose(Some(one.meter), one.raw, &fits);
+            }
         }
-        told
+        for at in 0..self.ours.len() {
+            let (Some(reading), shown) = (self.ours.get(at), self.ours.shown(at)) else { continue };
+            if shown & shown::KEYED != 0 && shown & ELSE != 0 {
+                self.name_extra(Some(reading.seq), None, 1);
+                self.let_loose(Some(reading.meter), reading.raw, &Fits::default());
+            }
+            let noted = usize::from(shown & shown::NOTED != 0)
+                + self.noted_again.get(&at).copied().unwrap_or(0);
+            let again = noted.saturating_sub(usize::from(shown & shown::CLAIMED == 0));
+            if again > 0 {
+                self.name_extra(Some(reading.seq), None, again as u64);
+            }
+        }
+    }
+
+    /// What became of one of our readings, after [`Self::give_keyed`].
+    pub(super) fn told_of(&self, at: usize, reading: &Reading) -> Told {
+        let shown = self.ours.shown(at);
+        if shown & shown::CLAIMED != 0 {
+            let kept = self.claimed.get(&at);
+            let id = kept.and_then(|row| row.id.clone());
+            return Told::There { id, recognised: kept.is_none_or(|row| self.is(row, reading)) };
+        }
+        let id = if shown & shown::NOTED != 0 {
+            self.noted_ids.get(&at).cloned().flatten()
+        } else if shown & shown::KEYED != 0 {
+            None
+        } else if let Some(id) = self.matched.get(&at) {
+            id.clone()
+        } else {
+            return Told::Not;
+        };
+        Told::There { id, recognised: true }
+    }
+
+    /// For the whole of a job: the list is at its end.
+    pub(in crate::drain::reconcile) fn end(&mut self) {
+        self.give_keyed();
+    }
+
+    /// After that: each reading, in the order in which they are looked for, and whether it is
+    /// there.
+    pub(in crate::drain::reconcile) fn each(&self) -> impl Iterator<Item = (usize, Reading, bool)> {
+        self.ours.iter().map(|(at, of)| (at, of, self.told_of(at, &of).is_there()))
+    }
+
+    /// After that: whether a record that is nobody's may be this reading.
+    pub(in crate::drain::reconcile) fn may_be(&self, at: usize, reading: &Reading) -> bool {
+        self.is_like(at, reading) || self.may_be_unreadable(reading)
+    }
+
+    /// After that: records that are nobody's, or a reading again, and some of them.
+    pub(in crate::drain::reconcile) fn extras(self) -> (u64, Vec<Extra>) {
+        (self.extras, self.named.into_iter().collect())
     }
 }
