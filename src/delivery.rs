@@ -57,6 +57,8 @@ pub struct OpenAttempt {
     pub key: JobKey,
     /// Its readings that are in doubt.
     pub seqs: Vec<Seq>,
+    /// They come from a damaged queue, and whether they were ever sent is lost.
+    pub carried: bool,
 }
 
 /// A frozen reading as the server would show it.

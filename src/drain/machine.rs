@@ -127,6 +127,8 @@ struct Doubt {
     ask_at: Instant,
     /// Why the last question settled nothing.
     why: Option<String>,
+    /// Whether it was ever sent is lost with a damaged queue.
+    carried: bool,
 }
 
 impl Doubt {
@@ -142,6 +144,7 @@ impl Doubt {
             empty_once: false,
             ask_at: settles_at,
             why: None,
+            carried: attempt.carried,
         }
     }
 }

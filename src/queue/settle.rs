@@ -53,27 +53,34 @@ impl Store {
         let mut statement = self
             .db
             .prepare(
-                "SELECT d.attempt, p.event, p.job, r.seq
+                "SELECT d.attempt, p.event, p.job, r.seq, r.flags & ?1 <> 0
                  FROM reading r LEFT JOIN delivery d ON d.seq = r.seq LEFT JOIN span p ON p.id = r.span
                  WHERE r.state = 1 ORDER BY d.attempt, r.seq",
             )
             .doing(DOING)?;
         let rows = statement
-            .query_map([], |r| {
+            .query_map([Flag::Carried as u32], |r| {
                 let key = || Ok((r.get(0)?, JobKey { event: r.get(1)?, job: r.get(2)? }));
-                Ok((r.get::<_, Seq>(3)?, key().map_err(|err| unreadable::what(r, &err))))
+                Ok((
+                    r.get::<_, Seq>(3)?,
+                    r.get::<_, bool>(4)?,
+                    key().map_err(|err| unreadable::what(r, &err)),
+                ))
             })
             .doing(DOING)?;
         let mut attempts: Vec<OpenAttempt> = Vec::new();
         let mut bad = Vec::new();
         for row in rows {
-            let (seq, told) = row.doing(DOING)?;
+            let (seq, carried, told) = row.doing(DOING)?;
             match (told, attempts.last_mut()) {
                 (Err(why), _) => bad.push((seq, State::InDoubt, why)),
                 (Ok((id, key)), Some(attempt)) if attempt.id == id && attempt.key == key => {
                     attempt.seqs.push(seq);
+                    attempt.carried &= carried;
                 }
-                (Ok((id, key)), _) => attempts.push(OpenAttempt { id, key, seqs: vec![seq] }),
+                (Ok((id, key)), _) => {
+                    attempts.push(OpenAttempt { id, key, seqs: vec![seq], carried })
+                }
             }
         }
         drop(statement);

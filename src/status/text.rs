@@ -183,7 +183,16 @@ fn server(out: &mut String, s: &Value) -> std::fmt::Result {
         )?;
         match doubt["why"].as_str() {
             Some(why) => write!(out, "{why}; asked again")?,
-            None => write!(out, "sent, and not answered; asked about")?,
+            None if doubt["carried"] == doubt["readings"] => {
+                write!(out, "from a damaged queue, perhaps sent before; asked about")?;
+            }
+            None => {
+                write!(out, "sent, and not answered")?;
+                if let Some(carried @ 1..) = doubt["carried"].as_u64() {
+                    write!(out, ", or ({carried}) from a damaged queue, perhaps sent before")?;
+                }
+                write!(out, "; asked about")?;
+            }
         }
         writeln!(out, " in {} s", doubt["next_question_s"])?;
     }
@@ -403,11 +412,17 @@ mod tests {
         snapshot["server"]["delivery"]["doubts"] = json!([
             { "event": "e", "job": "a", "readings": 3, "why": "HTTP 500", "next_question_s": 42 },
             { "event": "e", "job": "b", "readings": 1, "why": null, "next_question_s": 7 },
+            { "event": "e", "job": "c", "readings": 2, "carried": 2, "next_question_s": 8 },
+            { "event": "e", "job": "d", "readings": 5, "carried": 2, "next_question_s": 9 },
         ]);
         let said = text(&snapshot);
         assert!(said.contains("3 in doubt of job a, event e: HTTP 500; asked again in 42 s\n"));
         let b = "1 in doubt of job b, event e: sent, and not answered; asked about in 7 s\n";
         assert!(said.contains(b), "{said}");
+        let c = "2 in doubt of job c, event e: from a damaged queue, perhaps sent before; asked about in 8 s\n";
+        assert!(said.contains(c), "{said}");
+        let d = "sent, and not answered, or (2) from a damaged queue, perhaps sent before; asked about in 9 s\n";
+        assert!(said.contains(d), "{said}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Machine {
     /// that they were is lost. So the server is asked, and nothing is sent before.
     pub fn asks(&mut self, id: i64, key: JobKey, seqs: Vec<Seq>, now: Instant) {
         let settles_at = self.quiet_from.max(now);
-        self.doubts.push(Doubt::left(OpenAttempt { id, key, seqs }, settles_at));
+        self.doubts.push(Doubt::left(OpenAttempt { id, key, seqs, carried: true }, settles_at));
     }
 
     /// An operator has changed what is in doubt: only `open` of it may still be, and of

@@ -290,7 +290,7 @@ fn presence_is_believed_even_then() {
 #[test]
 fn what_was_in_doubt_when_the_power_went_is_asked_about_after_a_start() {
     let now = Instant::now();
-    let left = vec![OpenAttempt { id: 7, key: key(A), seqs: seqs(1..=4) }];
+    let left = vec![OpenAttempt { id: 7, key: key(A), seqs: seqs(1..=4), carried: false }];
     let mut line = Line { machine: Machine::new(&Config::default(), left, now), now, attempt: 7 };
     line.pass(2);
     assert!(matches!(line.work(), Step::Send(..)), "later readings go on meanwhile");
@@ -306,6 +306,8 @@ fn what_a_damaged_queue_may_have_sent_is_asked_about_before_it_is_sent() {
     let begun = line.now - Duration::from_secs(3);
     assert_eq!(oldest(&line.step()), 100);
     line.machine.asks(1, key(A), seqs(1..=2000), line.now);
+    let view = line.machine.view("idle", None, line.now);
+    assert_eq!((view.doubts[0].readings, view.doubts[0].carried), (2000, 2000));
     assert!(matches!(line.step(), Step::Send(..)), "others go on meanwhile");
     // A request that was under way when the queue was found damaged may be stored yet.
     line.now = begun + Duration::from_secs(59);
@@ -1042,7 +1044,7 @@ fn what_an_operator_took_out_is_asked_about_no_more_and_what_came_back_is() {
     let mut line = Line::new();
     line.sent(&seqs(1..=3), &silence());
     assert_eq!(line.machine.doubted(&key(A)), seqs(1..=3));
-    let of = |seqs: Vec<Seq>| OpenAttempt { id: 1, key: key(A), seqs };
+    let of = |seqs: Vec<Seq>| OpenAttempt { id: 1, key: key(A), seqs, carried: false };
     let left = vec![of(seqs(2..=2))];
     let open = seqs(2..=2).into_iter().collect();
     assert_eq!(line.machine.doubts_changed(&open, left, line.now), Effects::default());

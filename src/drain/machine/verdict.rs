@@ -143,6 +143,7 @@ impl Machine {
             empty_once: false,
             ask_at: settles_at,
             why: None,
+            carried: false,
         });
     }
 

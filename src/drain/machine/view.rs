@@ -109,6 +109,8 @@ pub struct DoubtView {
     pub key: JobKey,
     /// How many readings.
     pub readings: usize,
+    /// Of these, how many come from a damaged queue, and may never have been sent.
+    pub carried: usize,
     /// Why the last question settled nothing; `None` where none was asked yet.
     pub why: Option<String>,
     /// Seconds to the next question.
@@ -123,10 +125,12 @@ impl Machine {
             let job = jobs.entry(&doubt.key).or_insert_with(|| DoubtView {
                 key: doubt.key.clone(),
                 readings: 0,
+                carried: 0,
                 why: None,
                 next_question_s,
             });
             job.readings += doubt.seqs.len();
+            job.carried += if doubt.carried { doubt.seqs.len() } else { 0 };
             job.next_question_s = job.next_question_s.min(next_question_s);
             job.why = job.why.take().or_else(|| doubt.why.clone());
         }

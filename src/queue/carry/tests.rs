@@ -175,6 +175,8 @@ fn every_reading_comes_with_what_became_of_it_and_what_is_not_proved_is_asked_ab
     assert_eq!((proof.len(), proof[0].server_id.as_deref()), (9, Some("x")));
     let next = freeze(&mut fresh, 1).unwrap();
     assert_eq!((next.asks, next.seqs.len(), next.seqs[0]), (true, 15, Seq(46)));
+    let left: Vec<bool> = fresh.open_attempts().unwrap().iter().map(|a| a.carried).collect();
+    assert_eq!(left, [false, true], "the one was sent, the other perhaps");
     assert!(next.attempt > 1_000_000);
     assert!(told(&fresh)[0].done && told(&fresh)[0].lost == 0);
     assert!(fresh.others().is_empty(), "it is no other queue");
@@ -287,6 +289,7 @@ fn what_a_reading_refers_to_and_cannot_be_read_is_told_by_its_record_or_left_ope
         assert_eq!((balance.in_doubt.readings, balance.ready.readings), (10, 20));
         let left = fresh.open_attempts().unwrap();
         assert_eq!((&left[0].key, &left[0].seqs), (&batch.key, &batch.seqs));
+        assert!(!left[0].carried, "it was sent for certain");
         assert_eq!(fresh.frozen(&batch.seqs).unwrap().len(), 10, "all of them can be asked for");
         assert_eq!(freeze(&mut fresh, 100), None);
         assert_eq!(draw(&fresh.db).unwrap().unreadable, 20);
