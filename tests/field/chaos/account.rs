@@ -26,9 +26,10 @@ const CLOCKS_MS: i64 = 250;
 /// that takes writes again.
 const BACK_WITHIN_MS: i64 = 2_000 + 3_000;
 
-/// `record.every`, the sample that makes the reading, and its way to the disk while a flush
-/// takes a third of a second and a start does many of them.
-const WINDOW_MS: i64 = 1_000 + 1_500;
+/// `record.every`, and the way to the disk of the sample that makes the reading: while a
+/// flush takes a third of a second it may wait for those of the reading before it, of the
+/// delivery and of a checkpoint, and then for its own.
+const WINDOW_MS: i64 = 1_000 + 2_500;
 
 /// After a spoilt line the next may be glued to it.
 const NOISE_MS: i64 = 2_000;
