@@ -12,7 +12,7 @@ use crate::units::{KFactor, Microlitres};
 
 /// One decoded meter message. Every field but the count may be missing: "no such
 /// sensor" is `None`, never a made-up value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The meter's own serial number, where it tells.
     pub serial: Option<String>,
@@ -30,6 +30,18 @@ pub struct Sample {
     pub battery_percent: Option<f64>,
     /// Estimated run time left, in minutes.
     pub runtime_min: Option<f64>,
+    /// Voltage of the battery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub battery_volts: Option<f64>,
+    /// How often the count has passed its modulus, by the meter's own register.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollover: Option<u64>,
+    /// How often the meter got power, by its own register.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_up: Option<u64>,
+    /// What the meter says of its own state, in its own words or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// Degrees times 10⁷, as both coordinates are kept: 1.1 cm at the equator.

@@ -61,6 +61,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                     ambient_f,
                     battery_percent,
                     runtime_min,
+                    ..Sample::default()
                 }
             },
         )

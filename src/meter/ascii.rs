@@ -196,6 +196,7 @@ fn sample(profile: &Profile, line: &[u8]) -> Result<(Sample, u64), Cause> {
         ambient_f: quantity(Role::AmbientTemperature, &TEMPERATURE_F),
         battery_percent: quantity(Role::BatteryPercent, &BATTERY_PERCENT),
         runtime_min: quantity(Role::RunTime, &RUN_TIME_MIN),
+        ..Sample::default()
     };
     Ok((sample, bad_values))
 }
@@ -315,6 +316,10 @@ mod tests {
         ambient_f: None,
         battery_percent: None,
         runtime_min: None,
+        battery_volts: None,
+        rollover: None,
+        power_up: None,
+        status: None,
     };
 
     #[test]
@@ -329,6 +334,7 @@ mod tests {
             ambient_f: Some(-3.25),
             battery_percent: Some(88.0),
             runtime_min: Some(412.0),
+            ..BARE
         };
         assert_eq!(samples, [expected]);
     }

@@ -325,11 +325,7 @@ impl World {
             serial: Some(format!("M{}", self.serial)),
             seq: Some(self.seq),
             raw: self.raw,
-            rate_gpm: None,
-            fluid_f: None,
-            ambient_f: None,
-            battery_percent: None,
-            runtime_min: None,
+            ..Sample::default()
         };
         if let Some(reading) = self.recorder.sample(sample, BootInstant(self.ms)) {
             self.enter(reading, false);

@@ -115,10 +115,8 @@ impl Rig {
             seq: Some(self.seq),
             raw: self.raw,
             rate_gpm: self.rate_gpm,
-            fluid_f: None,
             ambient_f: Some(70.0),
-            battery_percent: None,
-            runtime_min: None,
+            ..Sample::default()
         };
         self.readings.extend(self.recorder.sample(sample, BootInstant(self.ms)));
     }

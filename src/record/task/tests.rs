@@ -14,13 +14,9 @@ const BASE: i64 = 100_000;
 fn sample(raw: u64) -> Sample {
     Sample {
         serial: Some("AF23265".to_owned()),
-        seq: None,
         raw,
         rate_gpm: Some(2.0),
-        fluid_f: None,
-        ambient_f: None,
-        battery_percent: None,
-        runtime_min: None,
+        ..Sample::default()
     }
 }
 
