@@ -6,6 +6,7 @@
 //! what becomes of a sample.
 
 pub mod ascii;
+pub mod battery;
 pub mod calibration;
 pub mod counter;
 pub mod frequency;

@@ -8,7 +8,6 @@ use super::{Config, keys};
 const NOT_YET: &[(&str, &str)] = &[
     ("meter.poll_every", "this version reads only meters that speak by themselves"),
     ("meter.unit", "this version doesn't speak Modbus"),
-    ("meter.battery.curve", "this version doesn't turn volts into percent"),
     ("status.listen", "this version has no page"),
 ];
 
@@ -48,7 +47,7 @@ mod tests {
     #[test]
     fn what_does_nothing_yet_is_told_once_it_is_set_and_no_sooner() {
         assert_eq!(told(|_| {}), [""; 0]);
-        let other = ["'2s'", "9", "[[11.8, 0], [12.7, 100]]"];
+        let other = ["'2s'", "9"];
         let other = other.iter().chain(&["'127.0.0.1:1'"]);
         for ((path, why), value) in NOT_YET.iter().zip(other) {
             let value = spans::value(value).unwrap();

@@ -203,6 +203,17 @@ pub(super) fn ascending(
     }
 }
 
+/// Pairs whose second numbers don't fall from one to the next.
+pub(super) fn never_falling(pairs: &[(f64, f64)]) -> Valid {
+    let falls = pairs.iter().zip(pairs.iter().skip(1)).find(|(one, next)| next.1 < one.1);
+    match falls {
+        Some((one, next)) => {
+            Err(format!("must not fall: {} is followed by {}", one.1, next.1).into())
+        }
+        None => Ok(()),
+    }
+}
+
 /// A place on earth, and not the 0,0 of a receiver that knows none.
 pub(super) fn place(place: &Option<(f64, f64)>) -> Valid {
     match place {

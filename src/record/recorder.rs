@@ -16,6 +16,7 @@ use super::sampling::{self, Due, Moment};
 use super::span::Spans;
 use super::view::{Tally, View};
 use crate::clock::BootInstant;
+use crate::meter::battery::Battery;
 use crate::reading::{Assignment, Fix, Flag, Flags, NewSpan, Origin, Reading, Sample};
 use crate::units::Microlitres;
 
@@ -29,6 +30,7 @@ pub struct Recorder {
     reach: Reach,
     places: Places,
     movement: Movement,
+    battery: Battery,
     /// What happened since the last reading.
     flags: Flags,
     /// Whether any of it must be recorded at once.
@@ -66,6 +68,7 @@ impl Recorder {
             reach: Reach::default(),
             places: Places::new(),
             movement: Movement::new(),
+            battery: Battery::default(),
             flags: Flags::NONE,
             event: false,
             first_believed: None,
@@ -80,6 +83,9 @@ impl Recorder {
     /// believed sample that may become a reading; up to there the old one counts.
     pub fn set_rules(&mut self, rules: Rules) {
         self.metering.set_rules(&self.rules, &rules);
+        if rules.battery != self.rules.battery {
+            self.battery.forget();
+        }
         self.rules = rules;
     }
 
@@ -115,6 +121,7 @@ impl Recorder {
         let step = self.metering.hear(&self.rules, &sample, at)?;
         let first_believed = *self.first_believed.get_or_insert(at);
         let spot = self.places.spot(at, self.rules.fix_stale_ms);
+        let sample = self.with_battery(sample, step, at);
         self.latest = Some(Latest { sample, at, spot });
         self.flags = self.flags.union(step.flags);
         self.event |= step.event;
@@ -157,10 +164,13 @@ impl Recorder {
         let ledger = self.metering.ledger();
         let flow = self.flow.state(now);
         let since = |t: BootInstant| now.since_ms(t).max(0);
-        let told = self.latest.as_ref().and_then(|l| l.sample.rate_gpm);
+        let heard = self.latest.as_ref().filter(|_| flow != FlowState::Unknown).map(|l| &l.sample);
         View {
             flow,
-            rate_gpm: (flow != FlowState::Unknown).then(|| self.rate_gpm(told)).flatten(),
+            rate_gpm: heard.and_then(|sample| self.rate_gpm(sample.rate_gpm)),
+            battery_percent: heard.and_then(|sample| sample.battery_percent),
+            battery_volts: heard.and_then(|sample| sample.battery_volts),
+            runtime_min: heard.and_then(|sample| sample.runtime_min),
             sample_age_ms: self.heard.map(since),
             believed_age_ms: self.latest.as_ref().map(|l| since(l.at)),
             reading_age_ms: self.last_reading.map(since),
@@ -196,6 +206,18 @@ impl Recorder {
             || self.spans.waits()
             || self.metering.calibration_waits()
             || lasting.into_iter().any(|flag| self.flags.has(flag)))
+    }
+
+    /// With the charge and the run time that the meter doesn't tell itself, as far as they can
+    /// be known.
+    fn with_battery(&mut self, sample: Sample, step: Step, at: BootInstant) -> Sample {
+        if step.flags.has(Flag::Meter) {
+            self.battery.forget();
+        }
+        let by_curve = sample.battery_volts.and_then(|volts| self.rules.battery.percent(volts));
+        let battery_percent = sample.battery_percent.or(by_curve);
+        let left = self.battery.saw(at, battery_percent);
+        Sample { battery_percent, runtime_min: sample.runtime_min.or(left), ..sample }
     }
 
     fn watch_flow(&mut self, step: Step, at: BootInstant) {

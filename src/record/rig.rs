@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Rules;
 use crate::config::{Config, Framing};
+use crate::meter::battery::{Curve, CurveError};
 use crate::meter::calibration::{Calibration, CalibrationError};
 use crate::meter::counter;
 use crate::meter::profile::Profile;
@@ -20,7 +21,7 @@ pub struct Rig {
     pub profile: Arc<Profile>,
 }
 
-/// Why a rig has no calibration; `check` has refused such a configuration.
+/// Why a rig has no rules to go by; `check` has refused such a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum RigError {
     /// K isn't above zero.
@@ -29,6 +30,9 @@ pub enum RigError {
     /// The points make no curve.
     #[error("meter.calibration.points make no curve")]
     Points(#[source] CalibrationError),
+    /// Volts and percents make no curve.
+    #[error("meter.battery.curve is no curve")]
+    Battery(#[source] CurveError),
 }
 
 /// Framing of every NMEA receiver (NMEA 0183, 2.2).
@@ -39,7 +43,7 @@ impl Rig {
     /// What the recorder goes by.
     ///
     /// # Errors
-    /// Where K or its points make no calibration.
+    /// Where K or its points make no calibration, or the battery's no curve.
     pub fn rules(&self) -> Result<Rules, RigError> {
         let (config, traits) = (&self.config, &self.profile.counter);
         let factor = config.meter.calibration.factor;
@@ -55,6 +59,7 @@ impl Rig {
             },
             calibration: Calibration::new(k, &config.meter.calibration.points)
                 .map_err(RigError::Points)?,
+            battery: Curve::new(&config.meter.battery.curve).map_err(RigError::Battery)?,
             configured_serial: config.meter.serial_number.clone(),
             record: config.record.clone(),
             low_flow_gpm: config.meter.counter.low_flow_gpm,

@@ -3,6 +3,7 @@
 
 use crate::clock::BootInstant;
 use crate::config;
+use crate::meter::battery::Curve;
 use crate::meter::calibration::Calibration;
 use crate::meter::counter;
 use crate::reading::{Assignment, Origin};
@@ -15,6 +16,8 @@ pub struct Rules {
     pub counter: counter::Rules,
     /// K, and its points.
     pub calibration: Calibration,
+    /// What the battery's volts are worth.
+    pub battery: Curve,
     /// `MeterSerialNumber` where the meter doesn't tell.
     pub configured_serial: String,
     /// When a sample becomes a reading.

@@ -43,9 +43,9 @@ pub enum RecordError {
     /// The queue is gone, or can't tell where counting goes on.
     #[error("recording lost its queue")]
     Queue(#[source] QueueError),
-    /// K makes no sense.
-    #[error("meter.calibration makes no calibration")]
-    Calibration(#[source] RigError),
+    /// K or the battery's curve makes no sense.
+    #[error("the meter's configuration can't be gone by")]
+    Rules(#[source] RigError),
 }
 
 /// What the task is made of.
@@ -94,7 +94,7 @@ impl Record {
     pub async fn new(parts: RecordParts) -> Result<Self, RecordError> {
         let (resume, anchors, seq, directory) =
             parts.queue.call(|store| Ok(resume(store))).await.map_err(RecordError::Queue)?;
-        let rules = parts.rig.borrow().rules().map_err(RecordError::Calibration)?;
+        let rules = parts.rig.borrow().rules().map_err(RecordError::Rules)?;
         let mut recorder = Recorder::new(rules, resume);
         recorder.assign(parts.wanted.borrow().clone());
         parts.recorded.send_replace(seq);
@@ -213,7 +213,7 @@ impl Record {
         match self.parts.rig.borrow_and_update().rules() {
             Ok(rules) => self.recorder.set_rules(rules),
             // `check` has let it pass, so this is ours; the old rules stay in force.
-            Err(err) => error!(%err, "calibration not taken over"),
+            Err(err) => error!(%err, "the meter's configuration not taken over"),
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::BootInstant;
 use crate::config;
+use crate::meter::battery::Curve;
 use crate::meter::calibration::Calibration;
 use crate::meter::counter::{self, RestartFrom};
 use crate::reading::{Assignment, Fix, Flag, Origin, Place, Reading, Sample, SegmentReason};
@@ -31,6 +32,7 @@ pub(super) fn rules(counts_per_gallon: f64) -> Rules {
             seq_modulus: Some(65_536),
         },
         calibration: Calibration::constant(k(counts_per_gallon)),
+        battery: Curve::default(),
         configured_serial: String::new(),
         record: config::Record {
             every: Duration::from_secs(5),
@@ -64,6 +66,8 @@ struct Rig {
     seq: u16,
     serial: Option<String>,
     rate_gpm: Option<f64>,
+    /// Percent, volts and run time of the battery, as the meter tells them.
+    battery: [Option<f64>; 3],
     readings: Vec<Reading>,
 }
 
@@ -77,6 +81,7 @@ impl Rig {
             seq: 100,
             serial: Some("M1".into()),
             rate_gpm: None,
+            battery: [None; 3],
             readings: Vec::new(),
         }
     }
@@ -116,6 +121,9 @@ impl Rig {
             raw: self.raw,
             rate_gpm: self.rate_gpm,
             ambient_f: Some(70.0),
+            battery_percent: self.battery[0],
+            battery_volts: self.battery[1],
+            runtime_min: self.battery[2],
             ..Sample::default()
         };
         self.readings.extend(self.recorder.sample(sample, BootInstant(self.ms)));
@@ -1084,4 +1092,66 @@ fn absurd_times_and_counts_are_survived_and_the_next_good_ones_recorded() {
     rig.run(5, 0);
     let readings = rig.taken();
     assert!(near(shares(&readings), ul(10 * SPRAY, K)), "{readings:?}");
+}
+
+/// 12 V of lead: 11.8 V is empty, 12.8 V full.
+fn lead() -> Rules {
+    Rules { battery: Curve::new(&[(11.8, 0.0), (12.8, 100.0)]).unwrap(), ..rules(K) }
+}
+
+#[test]
+fn volts_are_percent_by_the_curve_and_nothing_without_one() {
+    for (rules, percent) in [(rules(K), None), (lead(), Some(50.0))] {
+        let mut rig = Rig::at_rest(rules, job("a"));
+        rig.battery = [None, Some(12.3), None];
+        rig.run(6, SPRAY);
+        let readings = rig.taken();
+        let told = readings.last().unwrap().battery_percent;
+        assert_eq!(told.map(f64::round), percent);
+        let view = rig.recorder.view(rig.now());
+        assert_eq!((view.battery_percent, view.battery_volts), (told, Some(12.3)));
+    }
+}
+
+#[test]
+fn the_meters_own_percent_and_run_time_go_before_ours() {
+    let mut rig = Rig::at_rest(lead(), job("a"));
+    for minute in 0..50 {
+        let volts = 12.6 - 0.005 * f64::from(minute);
+        rig.battery = [Some(70.0), Some(volts), Some(33.0)];
+        rig.run(60, SPRAY);
+    }
+    let last = rig.taken().pop().unwrap();
+    assert_eq!((last.battery_percent, last.runtime_min), (Some(70.0), Some(33.0)));
+}
+
+#[test]
+fn the_run_time_follows_from_the_discharge_and_is_null_until_it_can() {
+    let mut rig = Rig::at_rest(lead(), job("a"));
+    for minute in 0..50 {
+        rig.battery = [None, Some(12.6 - 0.005 * f64::from(minute)), None];
+        rig.run(60, SPRAY);
+    }
+    let readings = rig.taken();
+    assert!(readings[0].runtime_min.is_none());
+    let last = readings.last().unwrap();
+    // Half a percent a minute.
+    let left = last.battery_percent.unwrap() / 0.5;
+    let told = last.runtime_min.unwrap();
+    assert!((told - left).abs() < 8.0, "{told} for {left}");
+    assert_eq!(rig.recorder.view(rig.now()).runtime_min, Some(told));
+}
+
+#[test]
+fn another_meter_tells_of_another_battery() {
+    let mut rig = Rig::at_rest(lead(), job("a"));
+    for minute in 0..50 {
+        rig.battery = [None, Some(12.6 - 0.005 * f64::from(minute)), None];
+        rig.run(60, SPRAY);
+    }
+    assert!(rig.taken().last().unwrap().runtime_min.is_some());
+    rig.serial = Some("M2".into());
+    rig.run(10, SPRAY);
+    let last = rig.taken().pop().unwrap();
+    assert_eq!((last.serial.as_str(), last.runtime_min), ("M2", None));
 }

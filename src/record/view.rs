@@ -20,6 +20,13 @@ pub struct View {
     pub flow: FlowState,
     /// Gallons a minute as of the last sample; `None` while flow is unknown.
     pub rate_gpm: Option<f64>,
+    /// The battery's charge in percent: the meter's, or by the configured curve.
+    pub battery_percent: Option<f64>,
+    /// Its voltage.
+    pub battery_volts: Option<f64>,
+    /// Minutes that it lasts: the meter's, or by how it went down; `None` where that can't be
+    /// known.
+    pub runtime_min: Option<f64>,
     /// Milliseconds since the meter's last sample of any kind.
     pub sample_age_ms: Option<i64>,
     /// Milliseconds since the last sample that was believed.

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use gps::gps;
 pub use remarks::undated_boot;
-use remarks::{carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots};
+use remarks::{
+    battery, carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots,
+};
 
 /// States of the balance, in the order of a reading's life.
 const STATES: [(&str, &str); 8] = [
@@ -116,8 +118,9 @@ fn meter(out: &mut String, m: &Value) -> std::fmt::Result {
     if let Some(rate) = r["rate_gpm"].as_f64() {
         write!(out, ", {rate:.2} gal/min")?;
     }
-    writeln!(out, ", count {} of meter {}", r["raw"], word(&r["serial"]))?;
-    Ok(())
+    write!(out, ", count {} of meter {}", r["raw"], word(&r["serial"]))?;
+    battery(out, r)?;
+    writeln!(out)
 }
 
 /// What a power cut would take the places of.
@@ -340,6 +343,29 @@ mod tests {
         let mut snapshot = nothing_yet(&[], (0, 0));
         snapshot["daemon"]["rows_missing"] = true.into();
         assert!(text(&snapshot).contains("DOES NOT ADD UP"));
+    }
+
+    #[test]
+    fn the_battery_is_told_as_far_as_it_is_known() {
+        let mut snapshot = nothing_yet(&[], (0, 0));
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["meter"]["port_open"] = true.into();
+        for (battery, told) in [
+            (
+                json!({ "battery_percent": 78.4, "runtime_min": 312.0 }),
+                ", battery 78 %, 5 h 12 min left\n",
+            ),
+            (
+                json!({ "battery_percent": 8.0, "runtime_min": 42.0 }),
+                ", battery 8 %, 42 min left\n",
+            ),
+            (json!({ "battery_percent": 78.4, "battery_volts": 12.3 }), ", battery 78 %\n"),
+            (json!({ "battery_volts": 12.3 }), ", battery 12.30 V\n"),
+            (json!({}), "of meter null\n"),
+        ] {
+            snapshot["meter"]["recorder"] = battery;
+            assert!(text(&snapshot).contains(told), "{told}");
+        }
     }
 
     #[test]

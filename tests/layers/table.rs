@@ -70,6 +70,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("jobcloser::wire::*", Pure),
     ("meter", Door),
     ("meter::ascii", Pure),
+    ("meter::battery::*", Pure),
     ("meter::calibration", Pure),
     ("meter::counter::*", Pure),
     ("meter::frequency", Pure),

@@ -56,6 +56,7 @@ pub(super) const BATTERY: Section = Section {
     name: "meter.battery",
     doc: "For a meter that tells volts instead of percent.",
     keys: &[key!(meter.battery.curve: Pairs, "[]", Live,
-            |v| valid::ascending(v, |volts, percent| volts >= 0.0 && (0.0..=100.0).contains(&percent), "volts from 0, then percent from 0 to 100"),
-            "Volts to percent, ascending: [[11.8, 0], [12.7, 100]]. Empty: no battery status from volts.")],
+            |v| valid::ascending(v, |volts, percent| volts >= 0.0 && (0.0..=100.0).contains(&percent), "volts from 0, then percent from 0 to 100")
+                .and_then(|()| valid::never_falling(v)),
+            "Volts to percent, ascending: [[11.8, 0], [12.7, 100]]. Between two points on the line through them, outside that of the nearest. Empty: no battery status from volts.")],
 };

@@ -12,12 +12,7 @@ use crate::reading::{Place, Sample};
 const BASE: i64 = 100_000;
 
 fn sample(raw: u64) -> Sample {
-    Sample {
-        serial: Some("AF23265".to_owned()),
-        raw,
-        rate_gpm: Some(2.0),
-        ..Sample::default()
-    }
+    Sample { serial: Some("AF23265".to_owned()), raw, rate_gpm: Some(2.0), ..Sample::default() }
 }
 
 /// A rig that drives north: at second `n` it is at latitude 33 + n/10000.

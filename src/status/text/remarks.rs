@@ -8,6 +8,27 @@ use serde_json::Value;
 
 use super::{grouped, lines, word};
 
+/// What is known of the meter's battery, behind what the meter does.
+pub(super) fn battery(out: &mut String, r: &Value) -> std::fmt::Result {
+    let volts = r["battery_volts"].as_f64();
+    match (r["battery_percent"].as_f64(), volts) {
+        (Some(percent), _) => write!(out, ", battery {percent:.0} %")?,
+        // Without meter.battery.curve nobody knows what they are worth.
+        (None, Some(volts)) => write!(out, ", battery {volts:.2} V")?,
+        (None, None) => {}
+    }
+    match r["runtime_min"].as_f64() {
+        Some(minutes) if minutes < 60.0 => write!(out, ", {minutes:.0} min left"),
+        Some(minutes) => write!(
+            out,
+            ", {:.0} h {:02.0} min left",
+            (minutes / 60.0).floor(),
+            (minutes % 60.0).floor()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// What a test record has shown of this server; of another it is worth nothing.
 pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
     let Some(base_url) = l["base_url"].as_str() else { return Ok(()) };
