@@ -9,7 +9,7 @@
 
 use proptest::prelude::*;
 use spraylog::clock::BootInstant;
-use spraylog::meter::counter::{Counter, GAP_MS, Judged, RestartFrom, Rules, Seen};
+use spraylog::meter::counter::{Counter, GAP_MS, Judged, Registers, RestartFrom, Rules, Seen};
 use spraylog::units::KFactor;
 
 /// 40 gallons a minute at 126.7 counts a gallon, rounded down.
@@ -24,6 +24,10 @@ fn rules(modulus: u64, seq: bool) -> Rules {
         rollover_register: false,
         seq_modulus: seq.then_some(65_536),
     }
+}
+
+fn seen(raw: u64, seq: Option<u16>, at: Option<i64>) -> Seen {
+    Seen { raw, seq, at: at.map(BootInstant), registers: Registers::default() }
 }
 
 /// What happens before some good lines.
@@ -164,7 +168,7 @@ impl Bench {
     fn judge(&mut self, raw: u64, seq: u64) {
         let seq = Some(u16::try_from(seq).unwrap());
         let before = self.counter.last().zip(self.last_at());
-        let judged = self.counter.judge(&self.rules, raw, seq, BootInstant(self.now_ms));
+        let judged = self.counter.judge(&self.rules, seen(raw, seq, Some(self.now_ms)));
         match judged {
             Judged::First | Judged::Suspect => {}
             Judged::Advanced { counts, how } => {
@@ -321,7 +325,8 @@ proptest! {
         last in prop::option::of((any::<u64>(), any::<Option<u16>>(), any::<Option<i64>>())),
         lines in prop::collection::vec(
             (prop_oneof![any::<u64>(), 0_u64..5, Just(u64::MAX - 1)], any::<Option<u16>>(),
-             prop_oneof![any::<i64>(), 0_i64..100_000], any::<bool>()),
+             prop_oneof![any::<i64>(), 0_i64..100_000], any::<bool>(),
+             prop::option::of(prop_oneof![any::<u64>(), 0_u64..3]), prop::option::of(0_u64..3)),
             0..30,
         ),
     ) {
@@ -333,13 +338,14 @@ proptest! {
             rollover_register,
             seq_modulus,
         };
-        let last = last.map(|(raw, seq, at)| Seen { raw, seq, at: at.map(BootInstant) });
+        let last = last.map(|(raw, seq, at)| seen(raw, seq, at));
         let mut counter = Counter::new(last);
-        for (raw, seq, at, reopened) in lines {
+        for (raw, seq, at, reopened, turns, power_up) in lines {
             if reopened {
                 counter.reopened();
             }
-            counter.judge(&rules, raw, seq, BootInstant(at));
+            let registers = Registers { rollover: turns, power_up };
+            counter.judge(&rules, Seen { registers, ..seen(raw, seq, Some(at)) });
             let _ = rules.modulus_is_narrow();
         }
     }

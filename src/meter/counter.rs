@@ -18,6 +18,7 @@
 //! ```
 
 mod change;
+mod registers;
 mod sequence;
 
 pub use super::profile::RestartFrom;
@@ -25,6 +26,7 @@ use crate::clock::BootInstant;
 use crate::reading::{Flag, Flags};
 use crate::units::KFactor;
 use change::Change;
+pub use registers::Registers;
 
 /// Silence longer than this, in milliseconds, is a gap.
 pub const GAP_MS: i64 = 60_000;
@@ -45,8 +47,9 @@ pub struct Rules {
     pub k: KFactor,
     /// Where the count begins when the meter gets power.
     pub restart_from: RestartFrom,
-    /// Whether the meter itself keeps track of its rollovers. Its register is not read
-    /// yet: a decrease after a gap may then be a rollover, by the bound of the time passed.
+    /// Whether the meter itself keeps track of its rollovers. Where its register wasn't read on
+    /// both sides of a gap (it is not kept over a start) a decrease may then be a rollover, by
+    /// the bound of the time passed.
     pub rollover_register: bool,
     /// The message's sequence number is counted modulo this; `None` without such a number.
     pub seq_modulus: Option<u32>,
@@ -79,6 +82,8 @@ pub struct Seen {
     pub seq: Option<u16>,
     /// When; `None` if in an earlier boot, so that the time since is not known.
     pub at: Option<BootInstant>,
+    /// What the meter's own registers said.
+    pub registers: Registers,
 }
 
 /// How a count advanced; none of them is a steady step.
@@ -210,13 +215,12 @@ impl Counter {
         std::mem::take(&mut self.ahead)
     }
 
-    /// Judges a sample that arrived at `at` in the running boot.
-    pub fn judge(&mut self, rules: &Rules, raw: u64, seq: Option<u16>, at: BootInstant) -> Judged {
-        if raw >= rules.modulus {
+    /// Judges a sample of the running boot.
+    pub fn judge(&mut self, rules: &Rules, now: Seen) -> Judged {
+        if now.raw >= rules.modulus {
             self.out_of_range = self.out_of_range.saturating_add(1);
             return Judged::Suspect;
         }
-        let now = Seen { raw, seq, at: Some(at) };
         if let Some(last) = self.last
             && change::at_once(rules, last, now)
         {
@@ -243,7 +247,7 @@ impl Counter {
 
     fn advance(&mut self, last: Seen, now: Seen) -> Judged {
         let gap = self.after_gap || change::is_gap(last, now);
-        self.believe(last, now);
+        self.believe(last, now, last.registers);
         self.moved = now.raw.saturating_sub(last.raw);
         let counts = self.pay_back(self.moved);
         Judged::Advanced { counts, how: How { gap: gap && counts > 0, ..How::STEADY } }
@@ -253,7 +257,7 @@ impl Counter {
     /// if they contradict each other in that.
     fn confirm(&mut self, rules: &Rules, suspect: Suspect, now: Seen) -> Option<Judged> {
         let Some(last) = self.last else {
-            self.believe(suspect.seen, now);
+            self.believe(suspect.seen, now, Registers::default());
             return Some(Judged::First);
         };
         let between = |seen| change::between(rules, self.before, last, seen, suspect.after_gap);
@@ -263,7 +267,14 @@ impl Counter {
             return None;
         }
         let gap = suspect.after_gap || self.after_gap || change::is_gap(suspect.seen, now);
-        self.believe(suspect.seen, now);
+        let known = match change {
+            Change::Restart => Registers::default(),
+            Change::Rollover { .. } if suspect.seen.registers.rollover.is_none() => {
+                last.registers.rolled_over()
+            }
+            _ => last.registers,
+        };
+        self.believe(suspect.seen, now, known);
         let step = now.raw.saturating_sub(suspect.seen.raw);
         self.moved = step;
         let (counts, how) = match change {
@@ -277,7 +288,9 @@ impl Counter {
                 return Some(Judged::Restarted { counts, gap: gap && counts > 0 });
             }
             Change::Forward { counts, jump } => (counts, How { jump, ..How::STEADY }),
-            Change::Rollover { counts } => (counts, How { rollover: true, ..How::STEADY }),
+            Change::Rollover { counts, jump } => {
+                (counts, How { rollover: true, jump, ..How::STEADY })
+            }
             Change::Correction { excess } => {
                 self.ahead = self.ahead.saturating_add(excess);
                 (0, How { corrected: true, ..How::STEADY })
@@ -288,9 +301,14 @@ impl Counter {
         Some(Judged::Advanced { counts, how: How { gap: gap && counts > 0, ..how } })
     }
 
-    fn believe(&mut self, before: Seen, now: Seen) {
-        self.before = Some(before);
-        self.last = Some(now);
+    /// `known` is what is known of the registers apart from these two.
+    fn believe(&mut self, before: Seen, now: Seen, known: Registers) {
+        let earlier = before.registers.or(known);
+        let later = now.registers.or(earlier);
+        // What was never read before is taken to have been what it is: a later change of it is
+        // one since both.
+        self.before = Some(Seen { registers: earlier.or(later), ..before });
+        self.last = Some(Seen { registers: later, ..now });
         self.suspect = None;
         self.after_gap = false;
     }

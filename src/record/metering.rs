@@ -7,7 +7,7 @@ use super::rules::{LastReading, Rules};
 use super::view::Tally;
 use crate::clock::BootInstant;
 use crate::meter::calibration::Calibration;
-use crate::meter::counter::{self, Counter, How, Judged, Seen};
+use crate::meter::counter::{self, Counter, How, Judged, Registers, Seen};
 use crate::meter::frequency::Frequency;
 use crate::reading::{Flag, Flags, Sample};
 
@@ -53,7 +53,12 @@ struct Newcomer {
 impl Metering {
     /// Goes on from the last reading, at the K of its segment.
     pub fn new(rules: &Rules, last: Option<LastReading>) -> Self {
-        let seen = last.as_ref().map(|r| Seen { raw: r.raw, seq: r.meter_seq, at: r.at });
+        let seen = last.as_ref().map(|r| Seen {
+            raw: r.raw,
+            seq: r.meter_seq,
+            at: r.at,
+            registers: Registers::default(),
+        });
         let configured = &rules.calibration;
         let changed = last
             .as_ref()
@@ -157,7 +162,7 @@ impl Metering {
     }
 
     fn count(&mut self, rules: &Rules, sample: &Sample, at: BootInstant) -> Option<Step> {
-        let judged = self.counter.judge(&rules.counter, sample.raw, sample.seq, at);
+        let judged = self.counter.judge(&rules.counter, seen(sample, at));
         let ledger = self.ledger.as_mut()?;
         let mut flags = Flags::NONE;
         let (ul, how) = match judged {
@@ -212,7 +217,7 @@ impl Metering {
             samples: 0,
         });
         newcomer.samples += 1;
-        let judged = newcomer.counter.judge(&rules.counter, sample.raw, sample.seq, at);
+        let judged = newcomer.counter.judge(&rules.counter, seen(sample, at));
         if judged == Judged::Suspect {
             return None;
         }
@@ -258,6 +263,11 @@ fn ahead(rules: &counter::Rules, last: &LastReading) -> u64 {
     let shown = i128::from(last.raw) - i128::from(last.raw_start);
     let ahead = u64::try_from((counted - shown).rem_euclid(modulus)).unwrap_or(0);
     if ahead <= rules.bound(None) { ahead } else { 0 }
+}
+
+fn seen(sample: &Sample, at: BootInstant) -> Seen {
+    let registers = Registers { rollover: sample.rollover, power_up: sample.power_up };
+    Seen { raw: sample.raw, seq: sample.seq, at: Some(at), registers }
 }
 
 fn own_serial(sample: &Sample) -> Option<&str> {

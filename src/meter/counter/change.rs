@@ -1,6 +1,7 @@
 //! How two counts stand to each other: whether one may follow from the other at once, and
 //! what a confirmed change means. Remembers nothing.
 
+use super::registers::Turns;
 use super::sequence::{self, Step};
 use super::{GAP_MS, RestartFrom, Rules, Seen};
 
@@ -9,8 +10,9 @@ use super::{GAP_MS, RestartFrom, Rules, Seen};
 pub(super) enum Change {
     /// The meter counted on; `jump`: by more than the time passed explains.
     Forward { counts: u64, jump: bool },
-    /// The count passed the modulus.
-    Rollover { counts: u64 },
+    /// The count passed the modulus; `jump`: by more than the time passed explains, as the
+    /// meter's register has it.
+    Rollover { counts: u64, jump: bool },
     /// The last believed count was a damaged line, too high by so many counts.
     Correction { excess: u64 },
     /// The meter began again.
@@ -40,6 +42,7 @@ fn counts_between(from: Seen, to: Seen, most: u64) -> bool {
 pub(super) fn at_once(rules: &Rules, last: Seen, now: Seen) -> bool {
     let elapsed = elapsed_ms(last, now).filter(|ms| *ms <= GAP_MS);
     counts_between(last, now, rules.bound(elapsed))
+        && !now.registers.differ(last.registers)
         && matches!(sequence_step(rules, last, now), Step::Unknown | Step::Follows)
 }
 
@@ -51,7 +54,9 @@ pub(super) fn follows(rules: &Rules, from: Seen, now: Seen) -> bool {
         Step::Ahead => elapsed.is_none(),
         Step::Back => false,
     };
-    in_sequence && counts_between(from, now, rules.bound(elapsed))
+    in_sequence
+        && !now.registers.differ(from.registers)
+        && counts_between(from, now, rules.bound(elapsed))
 }
 
 /// What a confirmed suspect says of the last believed count; `before` is the believed one
@@ -69,6 +74,9 @@ pub(super) fn between(
             Some(counts) => Change::Forward { counts, jump: false },
             None => Change::Correction { excess: last.raw.saturating_sub(suspect.raw) },
         };
+    }
+    if let Some(change) = by_registers(rules, last, suspect) {
+        return change;
     }
     if restarted(rules, before, last, suspect) {
         return Change::Restart;
@@ -90,9 +98,35 @@ pub(super) fn between(
     });
     match counts_over_the_modulus(rules, last, suspect) {
         Some(counts) if explained && (!after_gap || rules.rollover_register) => {
-            Change::Rollover { counts }
+            Change::Rollover { counts, jump: false }
         }
         _ => Change::Restart,
+    }
+}
+
+/// What the meter's registers say of a change, where they were read before and after it.
+///
+/// How often the count passed its modulus makes it exact, also over a silence. Where that is
+/// more than can have flowed the register isn't believed, since each turn too many would be a
+/// whole modulus that never was; but for a single one with a lower count, which needs no more
+/// than a greatest rate that is set too low.
+fn by_registers(rules: &Rules, last: Seen, suspect: Seen) -> Option<Change> {
+    if suspect.registers.powered_up_since(last.registers) {
+        return Some(Change::Restart);
+    }
+    let lower = suspect.raw < last.raw;
+    match suspect.registers.turns_since(last.registers)? {
+        Turns::Fell => Some(Change::Restart),
+        Turns::By(0) => lower.then_some(Change::Restart),
+        Turns::By(turns) => {
+            let counts = rules
+                .modulus
+                .checked_mul(turns)
+                .and_then(|all| all.checked_add(suspect.raw)?.checked_sub(last.raw))?;
+            let elapsed = elapsed_ms(last, suspect);
+            let jump = elapsed.is_some() && counts > rules.bound(elapsed);
+            (!jump || (turns == 1 && lower)).then_some(Change::Rollover { counts, jump })
+        }
     }
 }
 

@@ -20,6 +20,10 @@ fn rules() -> Rules {
     }
 }
 
+fn seen(raw: u64, seq: Option<u16>, at: Option<BootInstant>) -> Seen {
+    Seen { raw, seq, at, registers: Registers::default() }
+}
+
 fn advanced(counts: u64, how: How) -> Judged {
     Judged::Advanced { counts, how }
 }
@@ -38,7 +42,7 @@ struct Rig {
 impl Rig {
     /// In a later boot than the one that saw `last`.
     fn booted(rules: Rules, raw: u64, seq: Option<u16>) -> Self {
-        Self { rules, counter: Counter::new(Some(Seen { raw, seq, at: None })), ms: 20_000 }
+        Self { rules, counter: Counter::new(Some(seen(raw, seq, None))), ms: 20_000 }
     }
 
     /// Two samples in: the second is `raw` and `seq`.
@@ -52,7 +56,7 @@ impl Rig {
 
     fn after(&mut self, ms: i64, raw: u64, seq: Option<u16>) -> Judged {
         self.ms += ms;
-        self.counter.judge(&self.rules, raw, seq, BootInstant(self.ms))
+        self.counter.judge(&self.rules, seen(raw, seq, Some(BootInstant(self.ms))))
     }
 
     /// A sample a second after the last one, from a meter without sequence numbers.
