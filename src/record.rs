@@ -12,6 +12,7 @@
 //!           sampling: due? ─► Reading
 //! ```
 
+mod agreement;
 #[cfg(test)]
 mod balance;
 mod flow;
@@ -36,6 +37,7 @@ mod track;
 mod unsaved;
 mod view;
 
+pub use agreement::Disagreement;
 pub use flow::FlowState;
 pub use place::FixState;
 pub use recorder::Recorder;

@@ -5,6 +5,7 @@
 //! Knows no sequence number, no wall time, no total and nothing of where readings go.
 //! Stand-ins for sensors that don't exist are applied later: `None` stays `None`.
 
+use super::agreement::{Agreement, Told};
 use super::flow::{Flow, FlowState, Turn};
 use super::ledger::Ledger;
 use super::metering::{Metering, Step};
@@ -31,6 +32,7 @@ pub struct Recorder {
     places: Places,
     movement: Movement,
     battery: Battery,
+    agreement: Agreement,
     /// What happened since the last reading.
     flags: Flags,
     /// Whether any of it must be recorded at once.
@@ -69,6 +71,7 @@ impl Recorder {
             places: Places::new(),
             movement: Movement::new(),
             battery: Battery::default(),
+            agreement: Agreement::default(),
             flags: Flags::NONE,
             event: false,
             first_believed: None,
@@ -126,6 +129,7 @@ impl Recorder {
         self.flags = self.flags.union(step.flags);
         self.event |= step.event;
         self.watch_flow(step, at);
+        self.compare(step, at);
         let moment = Moment {
             since_reading_ms: self.last_reading.map(|t| at.since_ms(t)),
             waited_ms: at.since_ms(self.last_reading.unwrap_or(first_believed)),
@@ -171,6 +175,7 @@ impl Recorder {
             battery_percent: heard.and_then(|sample| sample.battery_percent),
             battery_volts: heard.and_then(|sample| sample.battery_volts),
             runtime_min: heard.and_then(|sample| sample.runtime_min),
+            disagreement: heard.and_then(|_| self.agreement.now()),
             sample_age_ms: self.heard.map(since),
             believed_age_ms: self.latest.as_ref().map(|l| since(l.at)),
             reading_age_ms: self.last_reading.map(since),
@@ -192,6 +197,8 @@ impl Recorder {
                 late_fixes_dropped: self.places.late(),
                 place_jumps: self.reach.refused(),
                 withheld: self.withheld,
+                count_frozen: self.agreement.times().0,
+                counts_without_rate: self.agreement.times().1,
                 ..self.metering.tally()
             },
         }
@@ -218,6 +225,22 @@ impl Recorder {
         let battery_percent = sample.battery_percent.or(by_curve);
         let left = self.battery.saw(at, battery_percent);
         Sample { battery_percent, runtime_min: sample.runtime_min.or(left), ..sample }
+    }
+
+    /// The count with the meter's own rate, for `status`.
+    fn compare(&mut self, step: Step, at: BootInstant) {
+        let (Some(latest), Some(ledger), true) =
+            (&self.latest, self.metering.ledger(), step.steady)
+        else {
+            return self.agreement.broke(at);
+        };
+        self.agreement.saw(Told {
+            at,
+            ul: step.ul,
+            rate_gpm: latest.sample.rate_gpm,
+            count_ul: ledger.calibration().volume_ul(1, None),
+            low_flow_gpm: self.rules.low_flow_gpm,
+        });
     }
 
     fn watch_flow(&mut self, step: Step, at: BootInstant) {

@@ -68,6 +68,8 @@ struct Rig {
     rate_gpm: Option<f64>,
     /// Percent, volts and run time of the battery, as the meter tells them.
     battery: [Option<f64>; 3],
+    /// Its registers of rollovers and of power-ups.
+    registers: [Option<u64>; 2],
     readings: Vec<Reading>,
 }
 
@@ -82,6 +84,7 @@ impl Rig {
             serial: Some("M1".into()),
             rate_gpm: None,
             battery: [None; 3],
+            registers: [None; 2],
             readings: Vec::new(),
         }
     }
@@ -124,6 +127,8 @@ impl Rig {
             battery_percent: self.battery[0],
             battery_volts: self.battery[1],
             runtime_min: self.battery[2],
+            rollover: self.registers[0],
+            power_up: self.registers[1],
             ..Sample::default()
         };
         self.readings.extend(self.recorder.sample(sample, BootInstant(self.ms)));
@@ -1154,4 +1159,92 @@ fn another_meter_tells_of_another_battery() {
     rig.run(10, SPRAY);
     let last = rig.taken().pop().unwrap();
     assert_eq!((last.serial.as_str(), last.runtime_min), ("M2", None));
+}
+
+#[test]
+fn a_frozen_count_is_told_while_the_rate_says_flow_and_makes_no_volume() {
+    let mut rig = Rig::at_rest(rules(K), job("a"));
+    rig.rate_gpm = Some(2.0);
+    rig.run(30, SPRAY);
+    assert_eq!(rig.recorder.view(rig.now()).disagreement, None);
+    let before = shares(&rig.taken());
+    rig.run(30, 0);
+    let view = rig.recorder.view(rig.now());
+    assert_eq!(view.disagreement, Some(Disagreement::CountFrozen));
+    assert_eq!((view.tally.count_frozen, view.tally.counts_without_rate), (1, 0));
+    assert_eq!((before + shares(&rig.taken())) / 1_000, ul(120, K) / 1_000);
+    let silent = rig.recorder.view(BootInstant(rig.ms + 6_000));
+    assert_eq!(silent.disagreement, None, "nothing is known of a silent meter");
+}
+
+#[test]
+fn counts_below_the_cut_off_and_without_a_rate_are_volume_all_the_same() {
+    let mut rig = Rig::at_rest(rules(K), job("a"));
+    rig.rate_gpm = Some(0.0);
+    rig.run(30, SPRAY);
+    let view = rig.recorder.view(rig.now());
+    assert_eq!(view.disagreement, Some(Disagreement::CountsWithoutRate));
+    rig.run(5, 0);
+    let readings = rig.taken();
+    assert!((shares(&readings) - ul(120, K)).abs() <= 1);
+    assert!(readings.iter().all(|r| r.rate_gpm == Some(0.0)));
+}
+
+/// Badger B2800 at both ends of its range and between them: gallons a minute, Hz.
+#[test]
+fn a_b2800_meters_what_its_points_say_where_one_k_would_be_a_percent_off() {
+    let (slow, fast) = ((2.00, 103.6), (15.00, 769.7));
+    let points = [slow, fast].map(|(gpm, hz)| (hz, hz * 60.0 / gpm));
+    for (gpm, hz) in [slow, fast] {
+        let mut r = rules(points[1].1);
+        r.calibration = Calibration::new(k(points[1].1), &points).unwrap();
+        let mut rig = Rig::at_rest(r, job("a"));
+        let mut told = 0;
+        for second in 1..=600 {
+            let counts = (hz * f64::from(second)) as u64;
+            rig.run(1, counts - told);
+            told = counts;
+        }
+        rig.run(5, 0);
+        let gallons = shares(&rig.taken()) as f64 / UL_PER_GALLON;
+        let exact = gpm * 10.0;
+        assert!((gallons - exact).abs() < 0.001 * exact, "{gallons} for {exact}");
+        let by_one_k = told as f64 / points[1].1;
+        assert!(gpm > 2.0 || (by_one_k - exact).abs() > 0.008 * exact);
+    }
+}
+
+#[test]
+fn a_power_up_that_the_meters_register_tells_opens_a_segment() {
+    let mut rig = Rig::at_rest(rules(K), job("a"));
+    rig.registers = [Some(0), Some(5)];
+    rig.run(20, SPRAY);
+    rig.taken();
+    // It has passed its old count since, and its lines are numbered as if nothing had been.
+    rig.registers = [Some(0), Some(6)];
+    rig.silent(30, 40);
+    rig.run(3, SPRAY);
+    let readings = rig.taken();
+    let restart = readings.iter().find(|r| r.flags.has(Flag::Restart)).unwrap();
+    assert_eq!(restart.segment.as_ref().unwrap().reason, SegmentReason::Restart);
+    assert_eq!(rig.recorder.view(rig.now()).tally.restarts, 1);
+}
+
+#[test]
+fn a_rollover_that_the_meters_register_tells_goes_on_in_its_segment() {
+    let mut r = rules(K);
+    r.counter.modulus = 10_100;
+    r.counter.max_rate_gpm = 4.0;
+    let mut rig = Rig::at_rest(r, job("a"));
+    rig.registers = [Some(3), None];
+    rig.run(20, SPRAY);
+    // Counts go past 10 100 while nothing is heard for two minutes.
+    rig.raw -= 10_100 - 480;
+    rig.registers = [Some(4), None];
+    rig.silent(120, 0);
+    rig.run(5, 0);
+    let readings = rig.taken();
+    assert!((shares(&readings) - ul(560, K)).abs() <= 1, "{readings:?}");
+    assert!(readings.iter().any(|r| r.flags.has(Flag::Rollover)));
+    assert!(readings.iter().all(|r| r.segment.is_none()));
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tracing::{debug, info, warn};
 
+use super::agreement::Disagreement;
 use super::flow::FlowState;
 use super::place::FixState;
 use crate::gps;
@@ -27,6 +28,8 @@ pub struct View {
     /// Minutes that it lasts: the meter's, or by how it went down; `None` where that can't be
     /// known.
     pub runtime_min: Option<f64>,
+    /// Whether count and rate contradict each other, and how.
+    pub disagreement: Option<Disagreement>,
     /// Milliseconds since the meter's last sample of any kind.
     pub sample_age_ms: Option<i64>,
     /// Milliseconds since the last sample that was believed.
@@ -88,6 +91,10 @@ pub struct Tally {
     pub meter_changes: u64,
     /// Samples that made no reading for want of room; the next reading has their volume.
     pub withheld: u64,
+    /// Times that the count stood still while the meter's rate said flow.
+    pub count_frozen: u64,
+    /// Times that it advanced while the rate said none.
+    pub counts_without_rate: u64,
 }
 
 impl Tally {
@@ -111,6 +118,12 @@ impl Tally {
         }
         if new(self.corrections, before.corrections) {
             warn!("a damaged count was believed; the next ones make up for it");
+        }
+        if new(self.count_frozen, before.count_frozen) {
+            warn!("the meter's rate says flow and its count stands still: no gallons are recorded");
+        }
+        if new(self.counts_without_rate, before.counts_without_rate) {
+            warn!("the meter counts and its own rate says none");
         }
         if new(self.place_jumps, before.place_jumps) {
             debug!(fixes = self.place_jumps, "fixes not used: no sprayer drives that far");

@@ -11,7 +11,8 @@ use serde_json::Value;
 use gps::gps;
 pub use remarks::undated_boot;
 use remarks::{
-    battery, carried_over, checked, disagreeing, disk, learnt, set_aside, undated_boots,
+    battery, carried_over, checked, disagreeing, disagreement, disk, learnt, set_aside,
+    undated_boots,
 };
 
 /// States of the balance, in the order of a reading's life.
@@ -120,7 +121,8 @@ fn meter(out: &mut String, m: &Value) -> std::fmt::Result {
     }
     write!(out, ", count {} of meter {}", r["raw"], word(&r["serial"]))?;
     battery(out, r)?;
-    writeln!(out)
+    writeln!(out)?;
+    disagreement(out, r)
 }
 
 /// What a power cut would take the places of.
@@ -366,6 +368,21 @@ mod tests {
             snapshot["meter"]["recorder"] = battery;
             assert!(text(&snapshot).contains(told), "{told}");
         }
+    }
+
+    #[test]
+    fn a_count_and_a_rate_that_disagree_are_told_with_what_to_do() {
+        let mut snapshot = nothing_yet(&[], (0, 0));
+        snapshot["daemon"]["running"] = true.into();
+        snapshot["meter"]["port_open"] = true.into();
+        let mut said = |what: Value| {
+            snapshot["meter"]["recorder"] = json!({ "rate_gpm": 2.1, "disagreement": what });
+            text(&snapshot)
+        };
+        assert!(said("count_frozen".into()).contains("COUNT FROZEN: its rate says 2.10 gal/min"));
+        assert!(said("counts_without_rate".into()).contains("NO RATE: "));
+        let none = said(Value::Null);
+        assert!(!none.contains("FROZEN") && !none.contains("NO RATE"), "{none}");
     }
 
     #[test]

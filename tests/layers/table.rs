@@ -77,6 +77,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("meter::lines", Pure),
     ("meter::profile::*", Pure),
     ("record", Door),
+    ("record::agreement", Pure),
     ("record::flow", Pure),
     ("record::ledger", Pure),
     ("record::metering", Pure),

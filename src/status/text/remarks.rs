@@ -29,6 +29,22 @@ pub(super) fn battery(out: &mut String, r: &Value) -> std::fmt::Result {
     }
 }
 
+/// A count and a rate that contradict each other. The count alone is volume.
+pub(super) fn disagreement(out: &mut String, r: &Value) -> std::fmt::Result {
+    match r["disagreement"].as_str() {
+        Some("count_frozen") => writeln!(
+            out,
+            "          COUNT FROZEN: its rate says {:.2} gal/min and its count stands still, so NO GALLONS ARE RECORDED; check the meter's pulses, and raw_count in its profile",
+            r["rate_gpm"].as_f64().unwrap_or(0.0)
+        ),
+        Some("counts_without_rate") => writeln!(
+            out,
+            "          NO RATE: it counts, and its own rate says none; gallons are recorded by the count; check rate in its profile"
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// What a test record has shown of this server; of another it is worth nothing.
 pub(super) fn learnt(out: &mut String, l: &Value, url: &Value) -> std::fmt::Result {
     let Some(base_url) = l["base_url"].as_str() else { return Ok(()) };
