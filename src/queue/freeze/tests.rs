@@ -9,6 +9,7 @@ use crate::config::StandIn;
 use crate::delivery::Outcome;
 use crate::queue::Selector;
 use crate::reading::{Flag, Flags, NewSpan, Origin, Reading, SegmentReason};
+use crate::units::Microlitres;
 
 /// 2027-05-02T10:16:42Z.
 const NOON_S: i64 = 1_809_253_002;
@@ -113,6 +114,33 @@ fn a_record_says_what_the_row_says() {
             sent == value || sent.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| a == b),
             "{name}: {sent}"
         );
+    }
+}
+
+/// Ten seconds of a Badger B2800 at 2.00 gallons a minute, then ten at 15.00.
+#[test]
+fn with_points_the_factor_of_a_record_is_its_counts_over_its_gallons() {
+    let mut store = store();
+    let opens = segment(0, 0, SegmentReason::First);
+    store.append(&Reading { segment: opens, span: to_job("a", true), ..reading(1, 0, 0) }).unwrap();
+    let share = |gpm: f64| Microlitres::from_gallons(gpm / 6.0);
+    let poured = [(11, 1_036_u32, 2.0), (21, 1_036 + 7_697, 15.0)];
+    for (second, counts, gpm) in poured {
+        let counted = reading(second, u64::from(counts), 0);
+        store.append(&Reading { share: share(gpm), ..counted }).unwrap();
+    }
+    anchor(&mut store);
+    let batch = freeze(&mut store, &oldest(), 10).unwrap();
+    let mut gallons = 0.0;
+    for (bytes, (_, counts, gpm)) in batch.records[1..].iter().zip(poured) {
+        let record: Value = serde_json::from_slice(bytes).unwrap();
+        gallons += gpm / 6.0;
+        let k = record["CalibrationFactor"].as_f64().unwrap();
+        assert!((k - f64::from(counts) / gallons).abs() < 0.01, "{k}");
+        let raw = record["MeterRawCount"].as_f64().unwrap();
+        let zero = record["MeterRawCountsToZero"].as_f64().unwrap();
+        let total = record["MeterCalculatedFlowTotal"].as_f64().unwrap();
+        assert!(((raw - zero) / k - total).abs() < 1e-5, "{total}");
     }
 }
 
