@@ -1216,15 +1216,20 @@ fn a_b2800_meters_what_its_points_say_where_one_k_would_be_a_percent_off() {
 
 #[test]
 fn a_power_up_that_the_meters_register_tells_opens_a_segment() {
-    let mut rig = Rig::at_rest(rules(K), job("a"));
-    rig.registers = [Some(0), Some(5)];
+    let mut rig = Rig::new(rules(K));
+    (rig.raw, rig.registers) = (0, [Some(0), Some(5)]);
     rig.run(20, SPRAY);
-    rig.taken();
+    let before = shares(&rig.taken());
     // It has passed its old count since, and its lines are numbered as if nothing had been.
     rig.registers = [Some(0), Some(6)];
     rig.silent(30, 40);
-    rig.run(3, SPRAY);
+    rig.run(5, SPRAY);
+    rig.run(5, 0);
     let readings = rig.taken();
+    // Its first line was the baseline; all that it shows after the restart is volume.
+    let found = before + shares(&readings);
+    let shown = ul(19 * SPRAY + rig.raw, K);
+    assert!((found - shown).abs() <= ul(SPRAY, K), "{found} of {shown}");
     let restart = readings.iter().find(|r| r.flags.has(Flag::Restart)).unwrap();
     assert_eq!(restart.segment.as_ref().unwrap().reason, SegmentReason::Restart);
     assert_eq!(rig.recorder.view(rig.now()).tally.restarts, 1);

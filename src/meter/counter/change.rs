@@ -110,8 +110,16 @@ pub(super) fn between(
 /// more than can have flowed the register isn't believed, since each turn too many would be a
 /// whole modulus that never was; but for a single one with a lower count, which needs no more
 /// than a greatest rate that is set too low.
+///
+/// A power-up is a restart, unless the count went on and is more than can have come since: such
+/// a meter keeps its count, whatever its profile says, and a restart would bring all of it.
 fn by_registers(rules: &Rules, last: Seen, suspect: Seen) -> Option<Change> {
-    if suspect.registers.powered_up_since(last.registers) {
+    let elapsed = elapsed_ms(last, suspect);
+    let kept = rules.restart_from == RestartFrom::Zero
+        && suspect.raw >= last.raw
+        && elapsed.is_some()
+        && suspect.raw > rules.bound(elapsed);
+    if suspect.registers.powered_up_since(last.registers) && !kept {
         return Some(Change::Restart);
     }
     let lower = suspect.raw < last.raw;
@@ -123,7 +131,6 @@ fn by_registers(rules: &Rules, last: Seen, suspect: Seen) -> Option<Change> {
                 .modulus
                 .checked_mul(turns)
                 .and_then(|all| all.checked_add(suspect.raw)?.checked_sub(last.raw))?;
-            let elapsed = elapsed_ms(last, suspect);
             let jump = elapsed.is_some() && counts > rules.bound(elapsed);
             (!jump || (turns == 1 && lower)).then_some(Change::Rollover { counts, jump })
         }

@@ -165,6 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_that_keeps_its_count_through_a_power_up_brings_no_gallons_that_never_flowed() {
+        let mut meter = Meter::at(50_000);
+        meter.registers = registers(7, 4);
+        assert_eq!(meter.after(30_000, 50_060), Judged::Suspect);
+        assert_eq!(meter.next(50_064), advanced(64, STEADY));
+        meter.rules.restart_from = RestartFrom::Unknown;
+        meter.registers = registers(7, 5);
+        assert_eq!(meter.next(50_068), Judged::Suspect);
+        assert_eq!(meter.next(50_072), Judged::Restarted { counts: 4, gap: false });
+    }
+
+    #[test]
     fn registers_that_were_set_back_with_the_count_are_a_restart() {
         let mut meter = Meter::at(50_000);
         meter.registers.rollover = Some(0);
@@ -223,17 +235,17 @@ mod tests {
 
     #[test]
     fn registers_that_appear_for_the_first_time_say_nothing() {
-        let mut meter = Meter::at(500);
+        let mut meter = Meter::at(400);
         meter.counter = Counter::new(Some(Seen {
-            raw: 500,
+            raw: 400,
             seq: None,
             at: None,
             registers: Registers::default(),
         }));
-        assert_eq!(meter.next(510), advanced(10, GAP));
+        assert_eq!(meter.next(410), advanced(10, GAP));
         meter.registers = registers(7, 4);
-        assert_eq!(meter.next(512), Judged::Suspect);
-        assert_eq!(meter.next(514), Judged::Restarted { counts: 514, gap: false });
+        assert_eq!(meter.next(412), Judged::Suspect);
+        assert_eq!(meter.next(414), Judged::Restarted { counts: 414, gap: false });
     }
 
     /// What happens to a meter, and to what is heard of it.
