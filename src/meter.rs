@@ -13,5 +13,6 @@ pub mod frequency;
 mod lines;
 pub mod load;
 pub mod profile;
+pub mod values;
 
 pub use load::load;

@@ -1,6 +1,6 @@
-//! A meter's lines to samples: checksum, columns, numbers. A line whose shape, count or
-//! identity is wrong is no sample, and is counted by its cause. Pure; knows no port, no time, and
-//! not whether a count makes sense ([`super::counter`]).
+//! A meter's lines to samples. A line whose shape, count or identity is wrong is no
+//! sample, and is counted by its cause. Pure; knows no port, no time, and not whether a
+//! count makes sense ([`super::counter`]).
 //!
 //! The rig's own line (`config/meters/rig-line.toml`):
 //!
@@ -9,57 +9,69 @@
 //!  └──────────────── xor of these bytes is hh, as in NMEA 0183 ─────────────────────────┘
 //! ```
 //!
-//! An empty column is a sensor that isn't there, and a value that can't be (a battery at
-//! 180 %, `nan`) is one that is broken: no value, and counted. A broken sensor must not
-//! cost the count beside it, which has a judge of its own.
+//! An empty column is a sensor that isn't there. What a meter that is asked has answered is
+//! put together in rounds: [`poll`] asks, [`Decoder`] reads what was captured.
 
-use std::ops::RangeInclusive;
+mod line;
+pub mod poll;
 
 use serde::Serialize;
 
 use super::lines::{Found, Lines};
-use super::profile::{Checksum, Field, Layout, Profile, Role, Source, Speaks};
+use super::profile::Profile;
+use super::values::{self, Fault, Values};
 use crate::failpoint;
 use crate::reading::Sample;
+use line::Cause;
 
-/// The longest serial number, in characters.
-const SERIAL_CHARS: usize = 32;
-/// Gallons a minute; the largest fire pumps move 6,000.
-const RATE_GPM: RangeInclusive<f64> = 0.0..=100_000.0;
-/// °F; no spray liquid is outside it.
-const TEMPERATURE_F: RangeInclusive<f64> = -100.0..=300.0;
-/// Percent.
-const BATTERY_PERCENT: RangeInclusive<f64> = 0.0..=100.0;
-/// Minutes; ten years.
-const RUN_TIME_MIN: RangeInclusive<f64> = 0.0..=5_260_000.0;
-
-/// What came in and what became of it: `lines` is `samples` and all of `rejected`.
+/// What came in and what became of it. Of a meter that speaks unasked `lines` is `samples`
+/// and all of `rejected`; of one that is asked, `answers` and all of `rejected`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Bytes.
     pub bytes: u64,
     /// Lines, whole or not.
     pub lines: u64,
-    /// Lines that are samples.
+    /// Lines, or rounds of questions, that are samples.
     pub samples: u64,
     /// Sensor values in them that can't be, and were taken for none.
     pub bad_values: u64,
     /// Lines that are not.
     pub rejected: Rejected,
+    /// Of a meter that is asked.
+    #[serde(flatten, skip_serializing_if = "Asked::is_nothing")]
+    pub asked: Asked,
 }
 
-/// Lines that are no samples, by cause.
+/// What became of the questions to a meter that is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Lines that answer a question.
+    pub answers: u64,
+    /// Questions that weren't answered in time.
+    pub unanswered: u64,
+    /// Rounds of questions without an answer that has a count, or with one that can't be.
+    pub rounds_without_count: u64,
+}
+
+impl Asked {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Lines that are no samples and no part of one, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rejected {
     /// Longer than the profile allows.
     pub too_long: u64,
-    /// Cut short by the beginning of another.
+    /// Cut short by the beginning of another, or without their own beginning.
     pub cut: u64,
     /// No checksum at its end.
     pub no_checksum: u64,
     /// A checksum that is not the line's.
     pub bad_checksum: u64,
-    /// Not of this kind of meter: another beginning.
+    /// Not of this kind of meter, or no answer to what was asked.
     pub not_ours: u64,
     /// Too few or too many columns, no count, or no number where one belongs.
     pub malformed: u64,
@@ -67,31 +79,74 @@ pub struct Rejected {
     pub out_of_range: u64,
 }
 
-/// Turns a meter's bytes into samples. Holds at most one line.
+impl Rejected {
+    fn count(&mut self, cause: Cause) {
+        let tally = match cause {
+            Cause::NoChecksum => &mut self.no_checksum,
+            Cause::BadChecksum => &mut self.bad_checksum,
+            Cause::NotOurs => &mut self.not_ours,
+            Cause::Malformed => &mut self.malformed,
+        };
+        *tally += 1;
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Malformed => self.malformed += 1,
+            Fault::OutOfRange => self.out_of_range += 1,
+        }
+    }
+}
+
+impl Counters {
+    /// Counts what ended; true for a whole line.
+    fn framed(&mut self, found: Found) -> bool {
+        failpoint::pass("line_framed");
+        self.lines += 1;
+        match found {
+            Found::TooLong => self.rejected.too_long += 1,
+            Found::Cut => self.rejected.cut += 1,
+            Found::Stray => self.rejected.not_ours += 1,
+            Found::Whole => return true,
+        }
+        false
+    }
+
+    /// The sample that a round of answers is.
+    fn round(&mut self, profile: &Profile, values: &Values) -> Option<Sample> {
+        match values::sample(profile, values) {
+            Ok((sample, bad_values)) => {
+                self.samples += 1;
+                self.bad_values += bad_values;
+                Some(sample)
+            }
+            Err(Fault::Malformed | Fault::OutOfRange) => {
+                self.asked.rounds_without_count += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Turns the bytes of a meter that speaks in lines into samples. Holds at most one line and
+/// one round of answers.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     profile: Profile,
-    lines: Lines,
+    /// `None` for a meter that doesn't speak in lines: nothing comes of its bytes.
+    lines: Option<Lines>,
+    /// The answers of a round that isn't over, and how many requests it is through.
+    round: (Values, usize),
     counters: Counters,
 }
 
-/// Why a line is no sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    NoChecksum,
-    BadChecksum,
-    NotOurs,
-    Malformed,
-    OutOfRange,
-}
-
 impl Decoder {
-    /// For meters that speak as this profile says.
+    /// For meters that speak as this profile says; the first byte begins a line.
     pub fn new(profile: &Profile) -> Self {
-        let Speaks::AsciiStream(stream) = &profile.speaks;
         Self {
             profile: profile.clone(),
-            lines: Lines::new(stream.max_line_bytes),
+            lines: profile.lines().map(Lines::new),
+            round: (Values::new(), 0),
             counters: Counters::default(),
         }
     }
@@ -101,24 +156,31 @@ impl Decoder {
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Sample> {
         let mut samples = Vec::new();
         for byte in bytes {
-            let found = self.lines.push(*byte);
-            samples.extend(found.and_then(|found| self.take(found)));
+            let found = self.lines.as_mut().and_then(|lines| lines.push(*byte));
+            if let Some(found) = found {
+                self.take(found, &mut samples);
+            }
         }
         self.counters.bytes += bytes.len() as u64;
         samples
     }
 
-    /// Nothing more comes (a capture ends): the sample in a last line without its end.
-    pub fn finish(&mut self) -> Option<Sample> {
-        let found = self.lines.end()?;
-        self.take(found)
+    /// Nothing more comes (a capture ends): the samples in a last line without its end and
+    /// in a last round without its last answer.
+    pub fn finish(&mut self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        if let Some(found) = self.lines.as_mut().and_then(Lines::end) {
+            self.take(found, &mut samples);
+        }
+        self.end_round(&mut samples);
+        samples
     }
 
     /// The port was opened anew: what is left of the line before is not the beginning of
-    /// what comes next. Counters go on.
+    /// what comes next, and that may begin in the middle of a line. Counters go on.
     pub fn reset(&mut self) {
-        let Speaks::AsciiStream(stream) = &self.profile.speaks;
-        self.lines = Lines::new(stream.max_line_bytes);
+        self.lines = self.profile.lines().map(Lines::joined_late);
+        self.round = (Values::new(), 0);
     }
 
     /// From the next line on, meters that speak as another profile says.
@@ -134,150 +196,68 @@ impl Decoder {
         &self.counters
     }
 
-    fn take(&mut self, found: Found) -> Option<Sample> {
-        failpoint::pass("line_framed");
-        self.counters.lines += 1;
+    fn take(&mut self, found: Found, samples: &mut Vec<Sample>) {
+        if !self.counters.framed(found) {
+            return;
+        }
+        if self.profile.requests().is_empty() {
+            samples.extend(self.sample());
+        } else {
+            self.answer(samples);
+        }
+    }
+
+    /// The sample in a line of a meter that speaks unasked.
+    fn sample(&mut self) -> Option<Sample> {
+        let (lines, made) = (self.lines.as_ref()?, self.profile.lines()?);
         let rejected = &mut self.counters.rejected;
-        let tally = match found {
-            Found::TooLong => &mut rejected.too_long,
-            Found::Cut => &mut rejected.cut,
-            Found::Stray => &mut rejected.not_ours,
-            Found::Whole => match sample(&self.profile, self.lines.line()) {
-                Ok((sample, bad_values)) => {
-                    self.counters.samples += 1;
-                    self.counters.bad_values += bad_values;
-                    return Some(sample);
+        let values = line::values(&self.profile, made, 0, lines.line());
+        let values = values.map_err(|cause| rejected.count(cause)).ok()?;
+        let sample = values::sample(&self.profile, &values);
+        let (sample, bad_values) = sample.map_err(|fault| rejected.fault(fault)).ok()?;
+        self.counters.samples += 1;
+        self.counters.bad_values += bad_values;
+        Some(sample)
+    }
+
+    /// An answer in a capture, where the questions aren't to be seen: it belongs to the next
+    /// request that it can be an answer to.
+    fn answer(&mut self, samples: &mut Vec<Sample>) {
+        let (Some(lines), Some(made)) = (self.lines.as_ref(), self.profile.lines()) else {
+            return;
+        };
+        let (count, through) = (self.profile.requests().len(), self.round.1);
+        let mut refused = None;
+        let answered = (through..through + count).find_map(|turn| {
+            let request = turn % count;
+            match line::values(&self.profile, made, request, lines.line()) {
+                Ok(values) => Some((request, values)),
+                Err(cause) => {
+                    refused.get_or_insert(cause);
+                    None
                 }
-                Err(Cause::NoChecksum) => &mut rejected.no_checksum,
-                Err(Cause::BadChecksum) => &mut rejected.bad_checksum,
-                Err(Cause::NotOurs) => &mut rejected.not_ours,
-                Err(Cause::Malformed) => &mut rejected.malformed,
-                Err(Cause::OutOfRange) => &mut rejected.out_of_range,
-            },
+            }
+        });
+        let Some((request, values)) = answered else {
+            self.counters.rejected.count(refused.unwrap_or(Cause::NotOurs));
+            return;
         };
-        *tally += 1;
-        None
-    }
-}
-
-/// The sample in a line without its `$` and its end, and how many of its sensors' values
-/// can't be.
-fn sample(profile: &Profile, line: &[u8]) -> Result<(Sample, u64), Cause> {
-    let Speaks::AsciiStream(stream) = &profile.speaks;
-    let Layout::Csv { prefix, columns: expected } = &stream.layout;
-    let body = match stream.checksum {
-        Checksum::Xor8 => without_xor8(line)?,
-    };
-    let mut parts = body.split(|b| *b == b',');
-    if parts.next() != Some(prefix.as_bytes()) {
-        return Err(Cause::NotOurs);
-    }
-    let columns: Vec<&str> = parts
-        .map(|part| std::str::from_utf8(part).map(|text| text.trim_matches(' ')))
-        .collect::<Result<_, _>>()
-        .map_err(|_| Cause::Malformed)?;
-    if columns.len() != *expected {
-        return Err(Cause::Malformed);
-    }
-    let row = Row { profile, columns };
-    let mut bad_values = 0;
-    let mut quantity = |role, sane| {
-        row.quantity(role, sane).unwrap_or_else(|BadValue| {
-            bad_values += 1;
-            None
-        })
-    };
-    let sample = Sample {
-        serial: row.text(Role::SerialNumber)?,
-        seq: row.sequence()?,
-        raw: row.integer(Role::RawCount)?.ok_or(Cause::Malformed)?,
-        rate_gpm: quantity(Role::Rate, &RATE_GPM),
-        fluid_f: quantity(Role::FluidTemperature, &TEMPERATURE_F),
-        ambient_f: quantity(Role::AmbientTemperature, &TEMPERATURE_F),
-        battery_percent: quantity(Role::BatteryPercent, &BATTERY_PERCENT),
-        runtime_min: quantity(Role::RunTime, &RUN_TIME_MIN),
-        ..Sample::default()
-    };
-    Ok((sample, bad_values))
-}
-
-/// What stands before `*hh`, if hh is its xor.
-fn without_xor8(line: &[u8]) -> Result<&[u8], Cause> {
-    let [body @ .., b'*', high, low] = line else {
-        return Err(Cause::NoChecksum);
-    };
-    let digit = |hex: u8| char::from(hex).to_digit(16).ok_or(Cause::NoChecksum);
-    let given = digit(*high)? * 16 + digit(*low)?;
-    let actual = body.iter().fold(0_u8, |sum, byte| sum ^ byte);
-    if u32::from(actual) == given { Ok(body) } else { Err(Cause::BadChecksum) }
-}
-
-/// A sensor's value that is no number, or that can't be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct BadValue;
-
-/// One line's columns, read by role. A role that the profile hasn't, or whose column is
-/// empty, is `None`.
-struct Row<'a> {
-    profile: &'a Profile,
-    columns: Vec<&'a str>,
-}
-
-impl Row<'_> {
-    fn column(&self, role: Role) -> Option<(&Field, &str)> {
-        let field = self.profile.fields.get(&role)?;
-        let Source::Position(position) = field.source;
-        let text = self.columns.get(position.checked_sub(1)?)?;
-        (!text.is_empty()).then_some((field, *text))
-    }
-
-    fn text(&self, role: Role) -> Result<Option<String>, Cause> {
-        let Some((_, text)) = self.column(role) else {
-            return Ok(None);
-        };
-        let printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-        if !printable {
-            return Err(Cause::Malformed);
+        if request < through {
+            self.end_round(samples);
         }
-        if text.len() > SERIAL_CHARS {
-            return Err(Cause::OutOfRange);
-        }
-        Ok(Some(text.to_owned()))
-    }
-
-    fn integer(&self, role: Role) -> Result<Option<u64>, Cause> {
-        let Some((_, text)) = self.column(role) else {
-            return Ok(None);
-        };
-        if !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Cause::Malformed);
-        }
-        text.parse().map(Some).map_err(|_| Cause::OutOfRange)
-    }
-
-    fn sequence(&self) -> Result<Option<u16>, Cause> {
-        let Some(number) = self.integer(Role::Sequence)? else {
-            return Ok(None);
-        };
-        match self.profile.counter.seq_modulus {
-            Some(modulus) if number >= u64::from(modulus) => Err(Cause::OutOfRange),
-            // Without a modulus nobody goes by the number, so that it may be any.
-            _ => Ok(u16::try_from(number).ok()),
+        self.counters.asked.answers += 1;
+        self.round.0.extend(values);
+        self.round.1 = request + 1;
+        if self.round.1 == count {
+            self.end_round(samples);
         }
     }
 
-    fn quantity(&self, role: Role, sane: &RangeInclusive<f64>) -> Result<Option<f64>, BadValue> {
-        let Some((field, text)) = self.column(role) else {
-            return Ok(None);
-        };
-        let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'+' | b'-');
-        if !text.bytes().all(plain) {
-            return Err(BadValue);
+    fn end_round(&mut self, samples: &mut Vec<Sample>) {
+        let (values, through) = std::mem::take(&mut self.round);
+        if through > 0 {
+            samples.extend(self.counters.round(&self.profile, &values));
         }
-        let number: f64 = text.parse().map_err(|_| BadValue)?;
-        // A sum with 0 turns −0 into 0.
-        let value = field.value(number) + 0.0;
-        if sane.contains(&value) { Ok(Some(value)) } else { Err(BadValue) }
     }
 }
 
@@ -388,7 +368,7 @@ mod tests {
         for body in [
             "FLOW,,,5,-0.1,,,,",
             "FLOW,,,5,inf,,,,",
-            "FLOW,,,5,1e3,,,,",
+            "FLOW,,,5,1e999,,,,",
             "FLOW,,,5,1.2.3,,,,",
             "FLOW,,,5,,-196.6,,,",
             "FLOW,,,5,,301,,,",
@@ -439,8 +419,8 @@ mod tests {
     fn a_capture_that_ends_without_a_line_end_loses_no_sample() {
         let mut decoder = rig_line();
         assert_eq!(decoder.push(b"$FLOW,,,8,,,,,*2A"), []);
-        assert_eq!(decoder.finish(), Some(Sample { raw: 8, ..BARE }));
-        assert_eq!(decoder.finish(), None);
+        assert_eq!(decoder.finish(), [Sample { raw: 8, ..BARE }]);
+        assert_eq!(decoder.finish(), []);
         let counters = decoder.counters();
         assert_eq!((counters.bytes, counters.lines, counters.samples), (17, 1, 1));
     }

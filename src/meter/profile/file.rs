@@ -1,53 +1,51 @@
 //! A profile's TOML, key by key, and what is refused in it. Knows no file system.
 
+mod ascii;
+mod fields;
+mod modbus;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
-use super::{
-    AsciiStream, Checksum, CounterTraits, Field, Layout, Profile, ProfileError, RestartFrom, Role,
-    Source, Speaks,
-};
+use super::{CounterTraits, Field, Profile, ProfileError, RestartFrom, Role, Speaks};
+use ascii::{FileRequest, LineKeys};
+use fields::{FileField, Ground};
+use modbus::FileModbus;
 
-/// The shortest and the longest line that may be configured, in bytes. Twice the longest
-/// is all that a decoder ever holds.
-const LINE_BYTES: std::ops::RangeInclusive<usize> = 16..=4096;
-/// More columns than any meter sends.
-const MOST_COLUMNS: usize = 256;
+/// The longest pause that may be configured, and the longest wait for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    kind: Kind,
-    checksum: Checksum,
-    max_line_bytes: Spanned<usize>,
-    csv: Spanned<Csv>,
+    kind: Spanned<Kind>,
+    checksum: Option<Spanned<ascii::FileChecksum>>,
+    checksum_start: Option<Spanned<String>>,
+    checksum_marker: Option<Spanned<String>>,
+    checksum_digits: Option<Spanned<super::lines::Digits>>,
+    max_line_bytes: Option<Spanned<usize>>,
+    line_end: Option<Spanned<String>>,
+    csv: Option<Spanned<ascii::Csv>>,
+    key_value: Option<Spanned<ascii::KeyValue>>,
+    regex: Option<Spanned<ascii::FileRegex>>,
+    request: Option<Vec<Spanned<FileRequest>>>,
+    modbus: Option<Spanned<FileModbus>>,
     fields: Spanned<BTreeMap<Role, Spanned<FileField>>>,
-    counter: FileCounter,
+    counter: Option<Spanned<FileCounter>>,
+    battery: Option<Spanned<FileBattery>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
     AsciiStream,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Csv {
-    prefix: String,
-    columns: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileField {
-    position: usize,
-    scale: Option<f64>,
-    offset: Option<f64>,
+    AsciiPoll,
+    ModbusRtu,
 }
 
 #[derive(Deserialize)]
@@ -56,8 +54,14 @@ struct FileCounter {
     modulus: Option<Spanned<u64>>,
     seq_modulus: Option<Spanned<u32>>,
     restart_from: RestartFrom,
-    #[serde(default)]
-    rollover_register: bool,
+    rollover_register: Option<bool>,
+    power_up: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileBattery {
+    curve: Vec<(f64, f64)>,
 }
 
 impl<'de> Deserialize<'de> for RestartFrom {
@@ -85,6 +89,18 @@ impl<'de> Deserialize<'de> for RestartFrom {
     }
 }
 
+/// Something that is wrong, and the byte where it stands.
+struct Wrong {
+    at: usize,
+    problem: String,
+}
+
+impl Wrong {
+    fn at(at: usize, problem: impl Into<String>) -> Self {
+        Self { at, problem: problem.into() }
+    }
+}
+
 /// Reads and checks a profile's text.
 pub(super) fn read(name: &str, text: &str) -> Result<Profile, ProfileError> {
     let file: File = toml::from_str(text).map_err(|toml| ProfileError::Syntax {
@@ -92,102 +108,129 @@ pub(super) fn read(name: &str, text: &str) -> Result<Profile, ProfileError> {
         line: line_of(text, toml.span().map_or(0, |span| span.start)),
         toml,
     })?;
-    let refuse = |at: usize, problem: String| ProfileError::Value {
+    checked(name, file).map_err(|Wrong { at, problem }| ProfileError::Value {
         name: name.to_owned(),
         line: line_of(text, at),
         problem,
-    };
-    let (at, max_line_bytes) = (file.max_line_bytes.span().start, file.max_line_bytes.into_inner());
-    if !LINE_BYTES.contains(&max_line_bytes) {
-        let (least, most) = (LINE_BYTES.start(), LINE_BYTES.end());
-        return Err(refuse(at, format!("max_line_bytes must be {least} to {most}")));
-    }
-    let (at, csv) = (file.csv.span().start, file.csv.into_inner());
-    check_csv(&csv).map_err(|problem| refuse(at, problem))?;
-    let at = file.fields.span().start;
-    let fields = fields(file.fields.into_inner(), csv.columns, &refuse)?;
-    if !fields.contains_key(&Role::RawCount) {
-        return Err(refuse(at, "[fields] needs raw_count: volume comes from counts".to_owned()));
-    }
-    let counter = counter(file.counter, fields.contains_key(&Role::Sequence), &refuse)?;
-    let Kind::AsciiStream = file.kind;
-    Ok(Profile {
-        name: name.to_owned(),
-        speaks: Speaks::AsciiStream(AsciiStream {
-            checksum: file.checksum,
-            max_line_bytes,
-            layout: Layout::Csv { prefix: csv.prefix, columns: csv.columns },
-        }),
-        fields,
-        counter,
     })
 }
 
-fn check_csv(csv: &Csv) -> Result<(), String> {
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '$' | '*' | ',');
-    if csv.prefix.is_empty() || !csv.prefix.chars().all(plain) {
-        return Err("prefix must be printable ASCII without $ * and comma".to_owned());
+fn checked(name: &str, file: File) -> Result<Profile, Wrong> {
+    let (kind_at, kind) = (file.kind.span().start, file.kind.into_inner());
+    let keys = LineKeys {
+        checksum: file.checksum,
+        start: file.checksum_start,
+        marker: file.checksum_marker,
+        digits: file.checksum_digits,
+        max_line_bytes: file.max_line_bytes,
+        line_end: file.line_end,
+        csv: file.csv,
+        key_value: file.key_value,
+        regex: file.regex,
+    };
+    if let (Some(modbus), true) = (&file.modbus, kind != Kind::ModbusRtu) {
+        return Err(Wrong::at(modbus.span().start, "[modbus] is for kind = \"modbus-rtu\""));
     }
-    if csv.columns == 0 || csv.columns > MOST_COLUMNS {
-        return Err(format!("columns must be 1 to {MOST_COLUMNS}"));
+    if let (Some(first), true) = (file.request.iter().flatten().next(), kind != Kind::AsciiPoll) {
+        return Err(Wrong::at(first.span().start, "[[request]] is for kind = \"ascii-poll\""));
     }
-    Ok(())
-}
-
-fn fields(
-    read: BTreeMap<Role, Spanned<FileField>>,
-    columns: usize,
-    refuse: &impl Fn(usize, String) -> ProfileError,
-) -> Result<BTreeMap<Role, Field>, ProfileError> {
-    let mut fields = BTreeMap::new();
-    let mut taken: BTreeMap<usize, Role> = BTreeMap::new();
-    for (role, field) in read {
-        let (at, field) = (field.span().start, field.into_inner());
-        let role_word = role.word();
-        if field.position == 0 || field.position > columns {
-            let problem = format!("{role_word}: position must be 1 to {columns} (columns)");
-            return Err(refuse(at, problem));
+    let (speaks, fields) = match kind {
+        Kind::AsciiStream => {
+            let lines = ascii::lines(keys, kind_at)?;
+            let fields = fields::read(file.fields, &Ground::Lines(&lines.layout, &[]))?;
+            (Speaks::AsciiStream(lines), fields)
         }
-        if let Some(other) = taken.insert(field.position, role) {
-            let (position, other) = (field.position, other.word());
-            return Err(refuse(at, format!("{role_word}: position {position} is {other} already")));
+        Kind::AsciiPoll => {
+            let poll = ascii::poll(keys, file.request.unwrap_or_default(), kind_at)?;
+            let ground = Ground::Lines(&poll.lines.layout, &poll.requests);
+            let fields = fields::read(file.fields, &ground)?;
+            (Speaks::AsciiPoll(poll), fields)
         }
-        if !role.is_quantity() && (field.scale.is_some() || field.offset.is_some()) {
-            return Err(refuse(at, format!("{role_word} takes no scale and no offset")));
+        Kind::ModbusRtu => {
+            keys.none_set()?;
+            let (modbus, numbering) = modbus::read(file.modbus)?;
+            let fields = fields::read(file.fields, &Ground::Registers(numbering))?;
+            (Speaks::ModbusRtu(modbus), fields)
         }
-        let (scale, offset) = (field.scale.unwrap_or(1.0), field.offset.unwrap_or(0.0));
-        if !scale.is_finite() || scale == 0.0 || !offset.is_finite() {
-            let problem = format!("{role_word}: scale and offset must be numbers, scale not 0");
-            return Err(refuse(at, problem));
-        }
-        fields.insert(role, Field { source: Source::Position(field.position), scale, offset });
-    }
-    Ok(fields)
+    };
+    let counter = counter(file.counter, &fields, kind_at)?;
+    let battery_curve = file.battery.map(curve).transpose()?.unwrap_or_default();
+    Ok(Profile { name: name.to_owned(), speaks, fields, counter, battery_curve })
 }
 
 fn counter(
-    read: FileCounter,
-    has_sequence: bool,
-    refuse: &impl Fn(usize, String) -> ProfileError,
-) -> Result<CounterTraits, ProfileError> {
+    read: Option<Spanned<FileCounter>>,
+    fields: &BTreeMap<Role, Field>,
+    kind_at: usize,
+) -> Result<CounterTraits, Wrong> {
+    let has = |role| fields.contains_key(&role);
+    let counts = has(Role::RawCount) || has(Role::Total);
+    let (at, read) = match read {
+        Some(read) if counts => (read.span().start, read.into_inner()),
+        Some(read) => {
+            let problem = "[counter] is for meters that count; this one gives only a rate";
+            return Err(Wrong::at(read.span().start, problem));
+        }
+        None if counts => {
+            return Err(Wrong::at(kind_at, "[counter] with restart_from is needed"));
+        }
+        None => {
+            return Ok(CounterTraits {
+                modulus: None,
+                seq_modulus: None,
+                restart_from: RestartFrom::Zero,
+                rollover_register: false,
+                power_up: false,
+            });
+        }
+    };
     if let Some(modulus) = read.modulus.as_ref().filter(|m| *m.get_ref() < 2) {
-        return Err(refuse(modulus.span().start, "modulus must be 2 or more".to_owned()));
+        return Err(Wrong::at(modulus.span().start, "modulus must be 2 or more"));
     }
     if let Some(modulus) = &read.seq_modulus {
         let at = modulus.span().start;
         if !(2..=65_536).contains(modulus.get_ref()) {
-            return Err(refuse(at, "seq_modulus must be 2 to 65536".to_owned()));
+            return Err(Wrong::at(at, "seq_modulus must be 2 to 65536"));
         }
-        if !has_sequence {
-            return Err(refuse(at, "seq_modulus needs sequence in [fields]".to_owned()));
+        if !has(Role::Sequence) {
+            return Err(Wrong::at(at, "seq_modulus needs sequence in [fields]"));
         }
     }
+    let told = |said: Option<bool>, key: &str, role: Role| match said {
+        Some(true) if !has(role) => {
+            Err(Wrong::at(at, format!("{key} needs {} in [fields]", role.word())))
+        }
+        said => Ok(said.unwrap_or(has(role))),
+    };
     Ok(CounterTraits {
         modulus: read.modulus.map(Spanned::into_inner),
         seq_modulus: read.seq_modulus.map(Spanned::into_inner),
         restart_from: read.restart_from,
-        rollover_register: read.rollover_register,
+        rollover_register: told(read.rollover_register, "rollover_register", Role::Rollover)?,
+        power_up: told(read.power_up, "power_up", Role::PowerUp)?,
     })
+}
+
+fn curve(battery: Spanned<FileBattery>) -> Result<Vec<(f64, f64)>, Wrong> {
+    let (at, points) = (battery.span().start, battery.into_inner().curve);
+    let sane = points.iter().all(|(v, p)| *v >= 0.0 && v.is_finite() && (0.0..=100.0).contains(p));
+    let ascending = points.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1);
+    if sane && ascending && points.len() != 1 {
+        return Ok(points);
+    }
+    Err(Wrong::at(at, "curve must be two or more [volts, percent], both ascending"))
+}
+
+/// A time such as "50ms" or "2s".
+fn duration(text: &Spanned<String>, least: Duration) -> Result<Duration, Wrong> {
+    match humantime::parse_duration(text.get_ref()) {
+        Ok(time) if (least..=LONGEST_WAIT).contains(&time) => Ok(time),
+        _ => {
+            let least = humantime::format_duration(least);
+            let problem = format!("must be a time such as \"50ms\", {least} to 1m");
+            Err(Wrong::at(text.span().start, problem))
+        }
+    }
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -196,6 +239,9 @@ fn line_of(text: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
+    use super::super::lines::{Algorithm, Checksum, Digits, Layout, LineEnd};
+    use super::super::registers::{Bits, Decimals, Function, Holds, Order, Register};
     use super::*;
 
     const RIG_LINE: &str = include_str!("../../../config/meters/rig-line.toml");
@@ -227,11 +273,18 @@ mod tests {
             seq_modulus: Some(65_536),
             restart_from: RestartFrom::Zero,
             rollover_register: false,
+            power_up: false,
         };
         assert_eq!(profile.counter, counter);
-        let Speaks::AsciiStream(stream) = profile.speaks;
-        let layout = Layout::Csv { prefix: "FLOW".to_owned(), columns: 8 };
-        assert_eq!((stream.layout, stream.checksum), (layout, Checksum::Xor8));
+        let lines = profile.lines().unwrap();
+        let layout = Layout::Csv { prefix: "FLOW".to_owned(), columns: 8, separator: b',' };
+        let checksum = Checksum {
+            algorithm: Algorithm::Xor8,
+            start: Some(b'$'),
+            marker: "*".to_owned(),
+            digits: Digits::Hex,
+        };
+        assert_eq!((&lines.layout, &lines.checksum), (&layout, &Some(checksum)));
     }
 
     #[test]
@@ -286,7 +339,8 @@ mod tests {
     #[test]
     fn a_profile_without_a_count_or_with_half_a_sequence_is_refused() {
         let (_, text) = with("raw_count           = { position = 3 }", "");
-        assert!(line_and_problem(&text).1.contains("raw_count"));
+        let text = text.replace("rate                = { position = 4 }", "");
+        assert!(line_and_problem(&text).1.contains("raw_count, total or rate"));
         let (_, text) = with("sequence            = { position = 2 }", "");
         assert!(line_and_problem(&text).1.contains("needs sequence"));
     }
@@ -304,6 +358,172 @@ mod tests {
             "fluid_temperature = { position = 5, scale = 1.8, offset = 32 }",
         );
         let profile = read("x", &text).unwrap();
-        assert_eq!(profile.fields[&Role::FluidTemperature].value(100.0), 212.0);
+        assert_eq!(profile.fields[&Role::FluidTemperature].value(100.0, 0), 212.0);
+    }
+
+    const MODBUS: &str = r#"kind = "modbus-rtu"
+[modbus]
+function = 3
+addressing = "4xxxx"
+pause = "20ms"
+[fields]
+total = { register = 40212, type = "f32", order = "CDAB", unit = "m3", resolution = 0.001 }
+rate = { register = 30242, type = "f32", unit = "m3/h" }
+rollover = { register = 40232, type = "u16" }
+power_up = { register = 40246, type = "u16" }
+status = { register = 40300, type = "u16", bits = [4, 7] }
+battery_volts = { register = 40301, type = "i16", decimals = { register = 40302, type = "u16" } }
+[counter]
+restart_from = "unknown"
+"#;
+
+    #[test]
+    fn a_modbus_profile_names_registers_as_its_manual_does() {
+        let profile = read("m", MODBUS).unwrap();
+        let Speaks::ModbusRtu(modbus) = &profile.speaks else { panic!("{profile:?}") };
+        assert_eq!(modbus.pause, Duration::from_millis(20));
+        let word = |function, address, holds| Register {
+            function,
+            address,
+            holds,
+            order: Order::Abcd,
+            bits: None,
+        };
+        let source = |role| profile.fields[&role].source.clone();
+        let total = Register { order: Order::Cdab, ..word(Function::Holding, 211, Holds::F32) };
+        assert_eq!(source(Role::Total), Source::Register(total));
+        let rate = word(Function::Input, 241, Holds::F32);
+        assert_eq!(source(Role::Rate), Source::Register(rate));
+        let bits = Some(Bits { first: 4, last: 7 });
+        let status = Register { bits, ..word(Function::Holding, 299, Holds::U16) };
+        assert_eq!(source(Role::Status), Source::Register(status));
+        let places = Decimals::Register(word(Function::Holding, 301, Holds::U16));
+        assert_eq!(profile.fields[&Role::BatteryVolts].decimals, places);
+        assert!(profile.counter.rollover_register && profile.counter.power_up);
+        // A thousandth of a cubic metre is a litre.
+        assert!((profile.counts_per_gallon().unwrap() - 3.785_411_784).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_mistake_in_a_register_is_reported_with_its_line() {
+        for (old, new, says) in [
+            ("\"f32\", unit = \"m3/h\"", "\"f16\"", "f16"),
+            ("unit = \"m3/h\"", "unit = \"m3\"", "rate: unit must be a volume by a time"),
+            ("unit = \"m3/h\"", "unit = \"m3/h\", position = 1", "are for lines"),
+            ("order = \"CDAB\"", "order = \"CABD\"", "CABD"),
+            (", resolution = 0.001", "", "total: needs a resolution"),
+            ("register = 40212", "register = 212", "40001 to 49999"),
+            ("register = 40212", "register = 40212, function = 4", "is read with 03"),
+            ("register = 40212, type", "type", "register is needed"),
+            ("register = 40232", "register = 40246", "is rollover already"),
+            ("40232, type = \"u16\"", "40232, type = \"f32\"", "a count has an integer type"),
+            ("bits = [4, 7]", "bits = [7, 16]", "bits"),
+            ("decimals = { register = 40302, type = \"u16\" }", "decimals = 16", "0 to 15"),
+            ("decimals = { register = 40302, type = \"u16\" }", "decimals = \"x\"", "decimals"),
+            ("type = \"i16\"", "type = \"string\", length = 4", "no number"),
+            ("function = 3", "function = 6", "3 or 4"),
+            ("pause = \"20ms\"", "pause = \"20\"", "must be a time"),
+            ("addressing = \"4xxxx\"", "addressing = \"two\"", "two"),
+            ("kind = \"modbus-rtu\"", "kind = \"ascii-stream\"", "[modbus] is for"),
+        ] {
+            assert_eq!(MODBUS.matches(old).count(), 1, "{old}");
+            let at = line_of(MODBUS, MODBUS.find(old).unwrap());
+            let (line, problem) = line_and_problem(&MODBUS.replace(old, new));
+            assert!(problem.contains(says), "{new}: {problem}");
+            let elsewhere = says.contains("already") || says.contains("[modbus]");
+            assert!(line == at || elsewhere, "{new}: line {line}, not {at}");
+        }
+        let (line, problem) = line_and_problem(&format!("checksum = \"none\"\n{MODBUS}"));
+        assert_eq!((line, problem.as_str()), (1, "checksum is for meters that send lines"));
+    }
+
+    const POLL: &str = r#"kind = "ascii-poll"
+checksum = "sum8"
+checksum_marker = "!"
+line_end = "\r"
+[regex]
+pattern = '^(?<number>[-+0-9.E]+)(?<unit>.*)$'
+[[request]]
+send = 'PDQM\r\x0A\\'
+[[request]]
+send_hex = "50 44 0d"
+pause = "50ms"
+timeout = "200ms"
+pattern = '^T(?<number>.*)$'
+[fields]
+rate = { request = 1, group = "number", unit = "L/s" }
+fluid_temperature = { request = 2, group = "number", unit = "C" }
+"#;
+
+    #[test]
+    fn a_meter_that_is_asked_has_its_questions() {
+        let profile = read("p", POLL).unwrap();
+        let lines = profile.lines().unwrap();
+        assert_eq!((lines.line_end, lines.start()), (LineEnd::Byte(b'\r'), None));
+        let [first, second] = profile.requests() else { panic!("{profile:?}") };
+        assert_eq!(
+            (first.send.as_slice(), second.send.as_slice()),
+            (&b"PDQM\r\n\\"[..], &b"PD\r"[..])
+        );
+        assert_eq!((first.pause, second.pause), (Duration::ZERO, Duration::from_millis(50)));
+        assert_eq!(profile.fields[&Role::FluidTemperature].request, 1);
+        assert_eq!(profile.counter.restart_from, RestartFrom::Zero);
+        assert!((profile.counts_per_gallon().unwrap() - 3_785.411_784).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_mistake_in_a_question_is_reported_with_its_line() {
+        for (old, new, says) in [
+            ("'PDQM\\r\\x0A\\\\'", "'\\q'", "after \\ stands"),
+            ("'PDQM\\r\\x0A\\\\'", "''", "1 to 256 bytes"),
+            ("\"50 44 0d\"", "\"5 0 4\"", "pairs of hex digits"),
+            ("pause = \"50ms\"", "send = 'x'", "one of send and send_hex"),
+            ("timeout = \"200ms\"", "timeout = \"5ms\"", "10ms to 1m"),
+            ("'^T(?<number>.*)$'", "'('", "pattern:"),
+            ("request = 1", "request = 3", "request must be 1 to 2"),
+            ("request = 1, ", "", "request is needed"),
+            ("request = 2, group = \"number\"", "request = 2, group = \"unit\"", "no group unit"),
+            ("request = 2, group = \"number\"", "request = 2, key = \"x\"", "needs group"),
+            ("unit = \"L/s\"", "unit = \"L/s\", radix = 8", "10 or 16"),
+            ("unit = \"L/s\"", "unit = \"L/s\", type = \"u16\"", "for modbus-rtu"),
+            ("checksum_marker = \"!\"", "checksum_digits = \"decimal\"", "checksum_marker"),
+            ("line_end = \"\\r\"", "line_end = \"ab\"", "line_end"),
+        ] {
+            assert_eq!(POLL.matches(old).count(), 1, "{old}");
+            let at = line_of(POLL, POLL.find(old).unwrap());
+            let (line, problem) = line_and_problem(&POLL.replace(old, new));
+            assert!(problem.contains(says), "{new}: {problem}");
+            assert!(line == at || says.contains("one of"), "{new}: line {line}, not {at}");
+        }
+    }
+
+    #[test]
+    fn a_layout_a_checksum_and_a_source_of_volume_are_needed() {
+        let stream = "kind = \"ascii-stream\"\nchecksum = \"none\"\n";
+        let fields = "[fields]\nrate = { key = \"FL\" }\n";
+        let pairs = "[key_value]\nseparator = \",\"\nequals = \",\"\n";
+        assert!(read("x", &format!("{stream}{pairs}{fields}")).is_ok());
+        for (text, says) in [
+            (format!("{stream}{fields}"), "one layout"),
+            (format!("{stream}{pairs}[csv]\ncolumns = 2\n{fields}"), "one layout"),
+            (format!("kind = \"ascii-stream\"\n{pairs}{fields}"), "checksum is needed"),
+            (format!("{stream}checksum_marker = \"*\"\n{pairs}{fields}"), "no checksum that"),
+            (format!("{stream}{pairs}[fields]\nstatus = {{ key = \"S\" }}\n"), "total or rate"),
+            (format!("{stream}{pairs}{fields}raw_count = {{ key = \"N\" }}\n"), "[counter] with"),
+            (
+                format!("{stream}{pairs}{fields}[battery]\ncurve = [[12.7, 100], [11.8, 0]]\n"),
+                "curve",
+            ),
+            (
+                format!(
+                    "{stream}{pairs}{fields}raw_count = {{ key = \"N\" }}\n\
+                     total = {{ key = \"V\", resolution = 1 }}\n[counter]\nrestart_from = 0\n"
+                ),
+                "not from both",
+            ),
+        ] {
+            let (_, problem) = line_and_problem(&text);
+            assert!(problem.contains(says), "{text}: {problem}");
+        }
     }
 }
