@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use proptest::prelude::*;
+use spraylog::meter::ascii::poll::Poll;
 use spraylog::meter::ascii::{Counters, Decoder, Rejected};
 use spraylog::meter::profile::Profile;
 use spraylog::reading::Sample;
@@ -147,5 +148,63 @@ proptest! {
         let rig_line = include_str!("../config/meters/rig-line.toml");
         let cut: String = rig_line.chars().take(cut).collect();
         let _ = Profile::parse("any", &format!("{cut}{text}"));
+    }
+
+    #[test]
+    fn whatever_a_profile_is_fed_nothing_is_invented_and_everything_is_counted(
+        name in prop::sample::select(&["rig-line", "tuf-2000f", "adam-4080", "teledyne-4250", "pulse-text"][..]),
+        pieces in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..30),
+            Just(b">000002FE\r".to_vec()),
+            Just(b"+1234567E+0m3 !F7\r\n".to_vec()),
+            Just(b"DE,x,BV,12.3,FL,0.001555,VO,2.199325\r\n".to_vec()),
+            Just(b"Flow rate: 3L/min\tOutput Liquid Quantity: 53mL / 0L\r\n".to_vec()),
+            Just(b"Flow rate: 3L/min\tOutput Liq".to_vec()),
+        ], 0..10),
+        piece in 1_usize..40,
+        late in any::<bool>(),
+    ) {
+        let bytes = pieces.concat();
+        let profile = Profile::builtin(name).unwrap().unwrap();
+        let read = |piece: usize| {
+            let mut decoder = Decoder::new(&profile);
+            if late {
+                decoder.reset();
+            }
+            let mut samples: Vec<Sample> =
+                bytes.chunks(piece).flat_map(|chunk| decoder.push(chunk)).collect();
+            samples.extend(decoder.finish());
+            (samples, *decoder.counters())
+        };
+        let (samples, counters) = read(piece);
+        prop_assert_eq!(&(samples.clone(), counters), &read(usize::MAX));
+        let heard = if profile.requests().is_empty() { counters.samples } else { counters.asked.answers };
+        prop_assert_eq!(counters.lines, heard + rejected(&counters.rejected));
+        prop_assert_eq!(counters.samples, samples.len() as u64);
+    }
+
+    #[test]
+    fn a_meter_that_is_asked_gives_at_most_a_sample_a_round_whatever_it_says(
+        said in prop::collection::vec((prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..30),
+            Just(b"+1234567E+0m3 !F7\r\n".to_vec()),
+        ], any::<bool>()), 0..12),
+    ) {
+        let profile = Profile::builtin("tuf-2000f").unwrap().unwrap();
+        let mut poll = Poll::new(&profile).unwrap();
+        poll.begin();
+        let mut asks = 0;
+        for (bytes, next) in &said {
+            if *next {
+                asks += u64::from(poll.next_ask().is_some());
+            }
+            poll.hear(bytes);
+        }
+        let sample = poll.end();
+        let counters = poll.counters();
+        prop_assert_eq!(counters.samples, u64::from(sample.is_some()));
+        prop_assert_eq!(counters.asked.answers + counters.asked.unanswered, asks);
+        prop_assert_eq!(counters.lines, counters.asked.answers + rejected(&counters.rejected));
+        prop_assert!(sample.is_none_or(|sample| sample.raw == 1_234_567_000));
     }
 }

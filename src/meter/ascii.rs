@@ -14,6 +14,8 @@
 
 mod line;
 pub mod poll;
+#[cfg(test)]
+mod published;
 
 use serde::Serialize;
 

@@ -245,9 +245,26 @@ pub enum ProfileError {
     },
 }
 
-/// The shipped profiles: name and text.
-const BUILT_IN: [(&str, &str); 1] =
-    [("rig-line", include_str!("../../config/meters/rig-line.toml"))];
+/// A shipped profile's name and text.
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../../config/meters/", $name, ".toml")))),+]
+    };
+}
+
+/// The shipped profiles.
+const BUILT_IN: [(&str, &str); 10] = shipped![
+    "rig-line",
+    "tuf-2000m",
+    "tuf-2000f",
+    "badger-m2000",
+    "fluidwell-e112",
+    "aw-lake-edge",
+    "dynasonics-tfx",
+    "adam-4080",
+    "teledyne-4250",
+    "pulse-text",
+];
 
 impl Profile {
     /// Reads a profile's text. `name` is that of its file, without `.toml`.

@@ -115,8 +115,11 @@ fn parts(body: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     body.split(move |b| *b == separator).filter(move |part| separator != b' ' || !part.is_empty())
 }
 
+/// A name and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// Names and values, without the spaces around them.
-fn pairs(body: &[u8], separator: u8, equals: u8) -> Result<Vec<(&[u8], &[u8])>, Cause> {
+fn pairs(body: &[u8], separator: u8, equals: u8) -> Result<Vec<Pair<'_>>, Cause> {
     if separator != equals {
         return Ok(parts(body, separator)
             .filter_map(|part| {
