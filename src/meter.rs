@@ -10,6 +10,7 @@ pub mod battery;
 pub mod calibration;
 pub mod counter;
 pub mod frequency;
+pub mod integral;
 mod lines;
 pub mod load;
 pub mod profile;

@@ -51,11 +51,14 @@ pub enum Flag {
     OperatorPlace = 1 << 19,
     /// The position is the configured one, not a receiver's.
     FixedPlace = 1 << 20,
+    /// The meter tells only a rate: its volume is that rate over time, and what flowed
+    /// unheard isn't in it.
+    Integrated = 1 << 21,
 }
 
 impl Flag {
     /// Every flag, in the order in which notes list them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Start,
         Self::Stop,
         Self::Tare,
@@ -77,6 +80,7 @@ impl Flag {
         Self::OperatorTime,
         Self::OperatorPlace,
         Self::FixedPlace,
+        Self::Integrated,
     ];
 
     /// The word that stands for it in notes, lists and JSON.
@@ -103,6 +107,7 @@ impl Flag {
             Self::OperatorTime => "operator-time",
             Self::OperatorPlace => "operator-place",
             Self::FixedPlace => "fixed-place",
+            Self::Integrated => "integrated",
         }
     }
 }

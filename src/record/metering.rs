@@ -9,6 +9,7 @@ use crate::clock::BootInstant;
 use crate::meter::calibration::Calibration;
 use crate::meter::counter::{self, Counter, How, Judged, Registers, Seen};
 use crate::meter::frequency::Frequency;
+use crate::meter::integral::Integral;
 use crate::reading::{Flag, Flags, Sample};
 
 /// One meter at a time, and whoever may be about to take its place.
@@ -21,6 +22,8 @@ pub struct Metering {
     told: bool,
     newcomer: Option<Newcomer>,
     frequency: Frequency,
+    /// Of a meter that tells only a rate: what its counts are made of.
+    integral: Option<Integral>,
     /// A calibration that takes over at the next reading.
     next_calibration: Option<Calibration>,
     tally: Tally,
@@ -74,6 +77,7 @@ impl Metering {
             told: false,
             newcomer: None,
             frequency: Frequency::default(),
+            integral: None,
             next_calibration: changed.then(|| configured.clone()),
             tally: Tally::default(),
         }
@@ -97,6 +101,14 @@ impl Metering {
 
     /// A sample; what it brought, if it is believed.
     pub fn hear(&mut self, rules: &Rules, sample: &Sample, at: BootInstant) -> Option<Step> {
+        let integrated;
+        let sample = if rules.integrated {
+            integrated = Sample { raw: self.integrate(rules, sample, at), ..sample.clone() };
+            &integrated
+        } else {
+            self.integral = None;
+            sample
+        };
         let serial = self.serial_of(rules, sample);
         if self.ledger.as_ref().is_some_and(|l| l.serial() == serial) {
             self.drop_newcomer();
@@ -112,6 +124,9 @@ impl Metering {
     pub fn record(&mut self, rules: &Rules, closing: bool) -> Option<(Entry, Flags)> {
         let ledger = self.ledger.as_mut()?;
         let mut flags = Flags::NONE;
+        if rules.integrated {
+            flags.set(Flag::Integrated);
+        }
         let next = if closing { None } else { self.next_calibration.take() };
         if let Some(calibration) = next {
             ledger.recalibrate(calibration);
@@ -148,6 +163,16 @@ impl Metering {
             overcounted: self.tally.overcounted + self.counter.ahead(),
             ..self.tally
         }
+    }
+
+    /// The count of a meter that tells only a rate. It goes on from the last one believed,
+    /// so that a start of the agent is no restart of the meter. A rate that no flow can have
+    /// brings nothing: once it were in the count, it would stay.
+    fn integrate(&mut self, rules: &Rules, sample: &Sample, at: BootInstant) -> u64 {
+        let last = self.counter.last().map_or(0, |seen| seen.raw);
+        let integral = self.integral.get_or_insert_with(|| Integral::from(last));
+        let rate = sample.rate_gpm.filter(|rate| *rate <= rules.counter.max_rate_gpm);
+        integral.hear(rate, at) % rules.counter.modulus.max(1)
     }
 
     /// A line without a serial number belongs to the meter that told one before.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::Rules;
-use crate::config::{Config, Framing};
+use crate::config::{self, Config, Framing};
 use crate::meter::battery::{Curve, CurveError};
 use crate::meter::calibration::{Calibration, CalibrationError};
 use crate::meter::counter;
-use crate::meter::profile::Profile;
+use crate::meter::profile::{CountsFrom, Profile};
 use crate::port;
 use crate::units::KFactor;
 
@@ -46,11 +46,11 @@ impl Rig {
     /// Where K or its points make no calibration, or the battery's no curve.
     pub fn rules(&self) -> Result<Rules, RigError> {
         let (config, traits) = (&self.config, &self.profile.counter);
-        let factor = config.meter.calibration.factor;
+        let factor = self.counts_per_gallon();
         let k = KFactor::new(factor).ok_or(RigError::Factor(factor))?;
         Ok(Rules {
             counter: counter::Rules {
-                modulus: config.meter.counter.modulus,
+                modulus: self.modulus(),
                 max_rate_gpm: config.meter.counter.max_rate_gpm,
                 k,
                 restart_from: traits.restart_from,
@@ -59,13 +59,42 @@ impl Rig {
             },
             calibration: Calibration::new(k, &config.meter.calibration.points)
                 .map_err(RigError::Points)?,
-            battery: Curve::new(&config.meter.battery.curve).map_err(RigError::Battery)?,
+            integrated: self.profile.counts_from() == CountsFrom::Rate,
+            battery: Curve::new(self.battery_curve()).map_err(RigError::Battery)?,
             configured_serial: config.meter.serial_number.clone(),
             record: config.record.clone(),
             low_flow_gpm: config.meter.counter.low_flow_gpm,
             fix_stale_ms: config.gps.stale_after.as_millis() as i64,
             max_count: config.jobcloser.max_count,
         })
+    }
+
+    /// K. Of a meter that tells a volume it follows from the profile; whoever caught a
+    /// pailful and knows better sets the key.
+    fn counts_per_gallon(&self) -> f64 {
+        let (configured, usual) =
+            (self.config.meter.calibration.factor, usual().calibration.factor);
+        match self.profile.counts_per_gallon() {
+            Some(of_profile) if configured == usual => of_profile,
+            _ => configured,
+        }
+    }
+
+    /// The profile's modulus, unless the key is set to another than the usual one.
+    fn modulus(&self) -> u64 {
+        let (configured, usual) = (self.config.meter.counter.modulus, usual().counter.modulus);
+        match self.profile.counter.modulus {
+            Some(of_profile) if configured == usual => of_profile,
+            _ => configured,
+        }
+    }
+
+    /// The configured curve of the battery, else the profile's.
+    fn battery_curve(&self) -> &[(f64, f64)] {
+        match self.config.meter.battery.curve.as_slice() {
+            [] => &self.profile.battery_curve,
+            configured => configured,
+        }
     }
 
     /// What opens the meter's port.
@@ -78,5 +107,43 @@ impl Rig {
     pub fn gps_port(&self) -> port::Settings {
         let gps = &self.config.gps;
         port::Settings { path: gps.port.clone(), baud: gps.baud, framing: NMEA_FRAMING }
+    }
+}
+
+fn usual() -> config::Meter {
+    config::Meter::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rig(profile: &str, change: impl FnOnce(&mut Config)) -> Rules {
+        let mut config = Config::default();
+        change(&mut config);
+        let profile = Profile::builtin(profile).unwrap().unwrap();
+        Rig { config: Arc::new(config), profile: Arc::new(profile) }.rules().unwrap()
+    }
+
+    #[test]
+    fn k_and_modulus_follow_from_a_profile_that_tells_volume_unless_they_are_set() {
+        let rules = rig("badger-m2000", |_| {});
+        assert!((rules.counter.k.counts_per_gallon() - 100.0).abs() < 1e-9);
+        assert_eq!((rules.counter.modulus, rules.integrated), (10_000_000, false));
+        let rules = rig("badger-m2000", |config| {
+            config.meter.calibration.factor = 98.5;
+            config.meter.counter.modulus = 1_000_000;
+        });
+        assert_eq!(rules.counter.k.counts_per_gallon(), 98.5);
+        assert_eq!(rules.counter.modulus, 1_000_000);
+    }
+
+    #[test]
+    fn a_meter_that_counts_is_calibrated_and_one_that_tells_a_rate_is_integrated() {
+        let rules = rig("adam-4080", |_| {});
+        assert_eq!(rules.counter.k.counts_per_gallon(), 126.7);
+        let rules = rig("aw-lake-edge", |_| {});
+        assert!(rules.integrated);
+        assert!((rules.counter.k.counts_per_gallon() - 3_785.411_784).abs() < 1e-6);
     }
 }

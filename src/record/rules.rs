@@ -16,6 +16,8 @@ pub struct Rules {
     pub counter: counter::Rules,
     /// K, and its points.
     pub calibration: Calibration,
+    /// Whether the meter tells only a rate, so that its counts are made of it.
+    pub integrated: bool,
     /// What the battery's volts are worth.
     pub battery: Curve,
     /// `MeterSerialNumber` where the meter doesn't tell.

@@ -32,6 +32,7 @@ pub(super) fn rules(counts_per_gallon: f64) -> Rules {
             seq_modulus: Some(65_536),
         },
         calibration: Calibration::constant(k(counts_per_gallon)),
+        integrated: false,
         battery: Curve::default(),
         configured_serial: String::new(),
         record: config::Record {
@@ -1042,6 +1043,48 @@ fn a_configured_place_is_that_of_every_reading_and_says_so_and_serves_no_longer(
     rig.taken();
     rig.run(10, SPRAY);
     assert!(rig.taken().iter().all(|r| r.place.is_none()));
+}
+
+/// Counts a gallon of a meter whose rate is integrated.
+const ML_PER_GALLON: f64 = 3_785.411_784;
+
+#[test]
+fn a_meter_that_tells_only_a_rate_is_integrated_and_every_reading_says_so() {
+    let mut rules = rules(ML_PER_GALLON);
+    rules.integrated = true;
+    rules.counter.seq_modulus = None;
+    let mut rig = Rig::new(rules.clone());
+    rig.recorder.assign(job("a"));
+    rig.rate_gpm = Some(0.0);
+    rig.run(5, 0);
+    rig.rate_gpm = Some(2.0);
+    rig.run(60, 0);
+    // One that no pump brings.
+    rig.rate_gpm = Some(90_000.0);
+    rig.run(1, 0);
+    rig.rate_gpm = Some(2.0);
+    rig.run(1, 0);
+    rig.rate_gpm = Some(0.0);
+    rig.run(10, 0);
+    let before = rig.taken();
+    assert!(before.iter().all(|r| words(r).contains(&"integrated")), "{before:?}");
+    let gallons = shares(&before) as f64 / crate::units::UL_PER_GALLON;
+    assert!((gallons - 2.0).abs() < 0.02, "{gallons}");
+
+    // Another agent goes on from the count: nothing is a restart, and nothing made up.
+    let last = last_reading(before.last().unwrap(), ML_PER_GALLON, true);
+    let resume = Resume { last: Some(last), assignment: job("a") };
+    rig.recorder = Recorder::new(rules, resume);
+    rig.rate_gpm = Some(2.0);
+    rig.run(31, 0);
+    rig.rate_gpm = Some(0.0);
+    rig.run(10, 0);
+    let after = rig.taken();
+    assert!(
+        after.iter().all(|r| words(r).contains(&"integrated") && !words(r).contains(&"restart"))
+    );
+    let gallons = shares(&after) as f64 / crate::units::UL_PER_GALLON;
+    assert!((gallons - 1.0).abs() < 0.03, "{gallons}");
 }
 
 // ---- rate, and what status sees ----

@@ -74,6 +74,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("meter::calibration", Pure),
     ("meter::counter::*", Pure),
     ("meter::frequency", Pure),
+    ("meter::integral", Pure),
     ("meter::lines", Pure),
     ("meter::profile::*", Pure),
     ("meter::values", Pure),
