@@ -25,6 +25,21 @@ struct Summary<'a> {
     counters: &'a Counters,
 }
 
+/// A profile of a meter that doesn't speak in lines, so that there is nothing to decode.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "meter profile {0}: a meter on Modbus sends no lines, so that a capture of it says nothing"
+)]
+pub struct NotInLines(String);
+
+/// Whether a meter of that profile speaks in lines.
+///
+/// # Errors
+/// Where it doesn't.
+pub fn in_lines(profile: &Profile) -> Result<(), NotInLines> {
+    profile.lines().map(|_| ()).ok_or_else(|| NotInLines(profile.name.clone()))
+}
+
 /// Writes one JSON object a line for each sample in `input`, as soon as it is read, then
 /// `{"summary":{…}}` with the profile's name and what was counted.
 ///
@@ -69,7 +84,11 @@ mod tests {
     use super::*;
 
     fn lines(input: impl Read) -> Vec<serde_json::Value> {
-        let profile = Profile::builtin("rig-line").unwrap().unwrap();
+        lines_of("rig-line", input)
+    }
+
+    fn lines_of(profile: &str, input: impl Read) -> Vec<serde_json::Value> {
+        let profile = Profile::builtin(profile).unwrap().unwrap();
         let mut out = Vec::new();
         decode(&profile, input, &mut out).unwrap();
         out.split_inclusive(|b| *b == b'\n')
@@ -90,6 +109,29 @@ mod tests {
                           "not_ours": 1, "malformed": 0, "out_of_range": 0}}},
         ]);
         assert_eq!(serde_json::Value::Array(lines(&capture[..])), expected);
+    }
+
+    #[test]
+    fn a_capture_of_a_meter_that_is_asked_is_put_together_in_rounds() {
+        let capture = b"+1234567E+0m3 !F7\r\n+2.500000E-01m3/m!BF\r\n+1234568E+0m3 !F8\r\n";
+        let out = lines_of("tuf-2000f", &capture[..]);
+        assert_eq!(
+            (&out[0]["raw"], &out[1]["raw"]),
+            (&1_234_567_000.into(), &1_234_568_000.into())
+        );
+        assert!(out[0]["rate_gpm"].as_f64().is_some_and(|rate| (rate - 66.043).abs() < 0.001));
+        assert_eq!(out[1]["rate_gpm"], serde_json::Value::Null);
+        let summary = &out[2]["summary"];
+        assert_eq!((&summary["samples"], &summary["answers"]), (&2.into(), &3.into()));
+        assert_eq!((&summary["lines"], &summary["unanswered"]), (&3.into(), &0.into()));
+    }
+
+    #[test]
+    fn a_meter_on_modbus_has_no_lines() {
+        for (name, speaks) in [("tuf-2000m", false), ("adam-4080", true), ("pulse-text", true)] {
+            let profile = Profile::builtin(name).unwrap().unwrap();
+            assert_eq!(in_lines(&profile).is_ok(), speaks, "{name}");
+        }
     }
 
     #[test]

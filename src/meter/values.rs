@@ -13,6 +13,8 @@ use std::ops::RangeInclusive;
 use super::profile::{CountsFrom, Profile, Role};
 use crate::reading::Sample;
 
+/// The longest word that a meter has for its state, in characters.
+const STATUS_CHARS: usize = 32;
 /// The longest serial number, in characters.
 const SERIAL_CHARS: usize = 32;
 /// Gallons a minute; the largest fire pumps move 6,000.
@@ -21,6 +23,8 @@ const RATE_GPM: RangeInclusive<f64> = 0.0..=100_000.0;
 const TEMPERATURE_F: RangeInclusive<f64> = -100.0..=300.0;
 /// Percent.
 const BATTERY_PERCENT: RangeInclusive<f64> = 0.0..=100.0;
+/// Volts; no battery of a meter has more.
+const BATTERY_VOLTS: RangeInclusive<f64> = 0.0..=100.0;
 /// Minutes; ten years.
 const RUN_TIME_MIN: RangeInclusive<f64> = 0.0..=5_260_000.0;
 /// From here on a float skips whole numbers.
@@ -72,6 +76,14 @@ pub fn sample(profile: &Profile, values: &Values) -> Result<(Sample, u64), Fault
     let ambient_f = quantity(Role::AmbientTemperature, &TEMPERATURE_F);
     let battery_percent = quantity(Role::BatteryPercent, &BATTERY_PERCENT);
     let runtime_min = quantity(Role::RunTime, &RUN_TIME_MIN);
+    let battery_volts = quantity(Role::BatteryVolts, &BATTERY_VOLTS);
+    let mut register = |role| {
+        read.integer(role).unwrap_or_else(|_| {
+            bad_values += 1;
+            None
+        })
+    };
+    let (rollover, power_up) = (register(Role::Rollover), register(Role::PowerUp));
     let raw = match profile.counts_from() {
         CountsFrom::RawCount => read.integer(Role::RawCount)?.ok_or(Fault::Malformed)?,
         CountsFrom::Total => read.total()?,
@@ -86,6 +98,10 @@ pub fn sample(profile: &Profile, values: &Values) -> Result<(Sample, u64), Fault
         ambient_f,
         battery_percent,
         runtime_min,
+        battery_volts,
+        rollover,
+        power_up,
+        status: read.status(),
     };
     Ok((sample, bad_values))
 }
@@ -114,6 +130,18 @@ impl Read<'_> {
             return Err(Fault::OutOfRange);
         }
         Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// What the meter says of itself, of printable characters.
+    fn status(&self) -> Option<String> {
+        let text = match self.values.get(&Role::Status)? {
+            Value::Text(text) => text.trim_matches([' ', '\0']).to_owned(),
+            Value::Integer(number) => number.to_string(),
+            Value::Number(number, _) => number.to_string(),
+            Value::Unreadable => return None,
+        };
+        let printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        (printable && (1..=STATUS_CHARS).contains(&text.len())).then_some(text)
     }
 
     fn integer(&self, role: Role) -> Result<Option<u64>, Fault> {

@@ -60,7 +60,7 @@ fn a_teledyne_4250_tells_volts_flow_and_volume() {
     let (samples, counters) = captured("teledyne-4250", TELEDYNE);
     let [sample] = samples.as_slice() else { panic!("{counters:?}") };
     assert_eq!(sample.serial.as_deref(), Some("0721577657"));
-    assert_eq!(sample.raw, 2_199_325);
+    assert_eq!((sample.raw, sample.battery_volts), (2_199_325, Some(12.3)));
     assert!(near(sample.rate_gpm, 0.001_555 * 1e9 / UL_PER_GALLON * 60.0), "{sample:?}");
     let read = profile("teledyne-4250");
     let values = line::values(&read, read.lines().unwrap(), 0, TELEDYNE.trim_ascii_end()).unwrap();
