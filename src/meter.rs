@@ -13,6 +13,7 @@ pub mod frequency;
 pub mod integral;
 mod lines;
 pub mod load;
+pub mod modbus;
 pub mod profile;
 pub mod values;
 
