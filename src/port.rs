@@ -7,13 +7,14 @@
 mod reopen;
 mod serial;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, sleep_until, timeout_at};
-use tokio_serial::SerialStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_serial::{ClearBuffer, SerialPort, SerialStream};
 use tracing::{debug, info, warn};
 
 use crate::cause::chain;
@@ -54,6 +55,15 @@ pub enum PortError {
     /// Reading failed: the device has most likely been unplugged.
     #[error("lost {path}")]
     Read {
+        /// The port.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Writing failed.
+    #[error("cannot send to {path}")]
+    Send {
         /// The port.
         path: String,
         /// Why.
@@ -134,6 +144,26 @@ impl Port {
         }
     }
 
+    /// Forgets what has come and was not read, and sends. What waits would be taken for the
+    /// answer. False where it isn't open, or was lost over it.
+    pub async fn ask(&mut self, bytes: &[u8]) -> bool {
+        let Some(stream) = self.stream.as_mut() else { return false };
+        let sent = match forget(stream) {
+            Ok(()) => timeout(SEND_LIMIT, stream.write_all(bytes))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            Err(err) => Err(err),
+        };
+        match sent {
+            Ok(()) => self.reopen.asked(Instant::now()),
+            Err(source) => {
+                self.close(&PortError::Send { path: self.health.path.clone(), source });
+                return false;
+            }
+        }
+        true
+    }
+
     /// Uses other settings from now on; opens anew only if they differ.
     pub fn change(&mut self, settings: Settings) {
         if settings != self.settings {
@@ -206,6 +236,28 @@ impl Port {
     }
 }
 
+/// What is on its way in, in the kernel and in the runtime's readiness.
+fn forget(stream: &mut SerialStream) -> io::Result<()> {
+    stream.clear(ClearBuffer::Input).map_err(io::Error::from)?;
+    let mut old = [0; 256];
+    for _ in 0..MOST_FORGOTTEN {
+        match stream.try_read(&mut old) {
+            // A hangup is told by the next read.
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(())
+}
+
+/// A few bytes that the kernel doesn't take in that time are stopped by the other end for
+/// good.
+const SEND_LIMIT: Duration = Duration::from_secs(1);
+/// Pieces of 256 bytes that are forgotten before a question: more than any kernel holds, so
+/// that a line which never falls silent doesn't keep us from asking.
+const MOST_FORGOTTEN: usize = 64;
 /// How long a lost port may stay closed before the next try.
 pub const RETRY_EVERY: Duration = Duration::from_secs(1);
 

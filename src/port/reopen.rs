@@ -18,12 +18,24 @@ pub struct Reopen {
     next_try: Instant,
     heard: Instant,
     patience: Duration,
+    talk: Talk,
+}
+
+/// Who speaks unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// The device: all silence counts.
+    Unasked,
+    /// Nobody, and the last question was answered: it owes no word.
+    Answered,
+    /// Nobody, and a question waits for its answer.
+    Asked,
 }
 
 impl Reopen {
     /// The first try is at once.
     pub fn new(now: Instant) -> Self {
-        Self { next_try: now, heard: now, patience: FIRST_PATIENCE }
+        Self { next_try: now, heard: now, patience: FIRST_PATIENCE, talk: Talk::Unasked }
     }
 
     /// When a closed port is tried next.
@@ -33,7 +45,19 @@ impl Reopen {
 
     /// When an open port has been silent for too long.
     pub fn silent_until(&self) -> Instant {
-        self.heard + self.patience
+        match self.talk {
+            Talk::Answered => self.heard + LONGEST_PATIENCE,
+            Talk::Unasked | Talk::Asked => self.heard + self.patience,
+        }
+    }
+
+    /// The device was asked something: what it owes counts from its first question without
+    /// an answer, however long nobody asked before.
+    pub fn asked(&mut self, now: Instant) {
+        if self.talk != Talk::Asked {
+            self.heard = now;
+        }
+        self.talk = Talk::Asked;
     }
 
     /// How much silence that is.
@@ -50,6 +74,9 @@ impl Reopen {
     pub fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.patience = FIRST_PATIENCE;
+        if self.talk == Talk::Asked {
+            self.talk = Talk::Answered;
+        }
     }
 
     /// Opening failed.
@@ -82,6 +109,21 @@ mod tests {
             reopen.closed(start, true);
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+    }
+
+    #[test]
+    fn a_device_that_is_asked_owes_a_word_only_then() {
+        let start = Instant::now();
+        let after = |s| start + Duration::from_secs(s);
+        let mut reopen = Reopen::new(start);
+        reopen.asked(after(10));
+        assert_eq!(reopen.silent_until(), after(40));
+        reopen.asked(after(20));
+        assert_eq!(reopen.silent_until(), after(40), "the second question gives no time");
+        reopen.heard(after(21));
+        assert!(reopen.silent_until() > after(81), "nobody asks for a minute");
+        reopen.asked(after(81));
+        assert_eq!(reopen.silent_until(), after(111));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! when the device goes, and not troubled for being silent.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,6 +107,34 @@ async fn a_port_that_was_shut_is_free_and_keeps_nothing_of_what_came_meanwhile()
     assert!(matches!(next(&mut port).await, Event::Opened));
     device.says(b"now");
     assert!(matches!(next(&mut port).await, Event::Bytes(3)));
+}
+
+#[tokio::test]
+async fn what_came_before_a_question_is_not_its_answer() {
+    let device = Device::plugged();
+    let mut port = port(&device.name());
+    assert!(matches!(next(&mut port).await, Event::Opened));
+    device.says(b"late");
+    assert!(port.ask(b"how much?").await);
+    let mut asked = [0; 9];
+    let mut far = File::from(device.master.as_ref().unwrap().try_clone().unwrap());
+    far.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"how much?");
+    device.says(b"12");
+    assert!(matches!(next(&mut port).await, Event::Bytes(2)));
+}
+
+#[tokio::test]
+async fn a_question_to_a_device_that_is_gone_loses_the_port_and_nothing_else() {
+    let mut device = Device::plugged();
+    let mut port = port(&device.name());
+    assert!(!port.ask(b"?").await, "not open yet");
+    assert!(matches!(next(&mut port).await, Event::Opened));
+    device.unplug();
+    assert!(!port.ask(b"?").await || matches!(next(&mut port).await, Event::Lost));
+    assert!(!port.health().open && port.health().lost == 1);
+    device.plug();
+    assert!(matches!(next(&mut port).await, Event::Opened));
 }
 
 #[tokio::test]
