@@ -14,6 +14,7 @@ pub mod integral;
 mod lines;
 pub mod load;
 pub mod modbus;
+pub mod polling;
 pub mod profile;
 pub mod values;
 

@@ -4,4 +4,5 @@
 
 pub mod frame;
 pub mod plan;
+pub mod poll;
 pub mod value;

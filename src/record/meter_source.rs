@@ -1,21 +1,26 @@
 //! From the meter's port to samples, each with the boot time at which its bytes were
-//! read. Judges nothing.
+//! read, whether the meter speaks by itself ([`stream`]) or is asked ([`poll`]). Judges
+//! nothing.
 
-use tokio::sync::mpsc::error::TrySendError;
+mod asker;
+mod line;
+mod poll;
+mod stream;
+
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, sleep};
-use tracing::warn;
+use tokio::time::Duration;
 
 use super::rig::Rig;
 use super::view::MeterView;
 use crate::clock::BootInstant;
 use crate::clock::source::Clock;
-use crate::failpoint;
-use crate::meter::ascii::Decoder;
-use crate::port::{Event, Port};
+use crate::port::Port;
 use crate::progress::Pulse;
 use crate::reading::Sample;
 use crate::stop::Stop;
+use line::Line;
+use poll::Poll;
+use stream::Stream;
 
 /// Bytes taken from the port at once.
 const BUFFER: usize = 1024;
@@ -34,16 +39,19 @@ pub enum MeterEvent {
 /// The task that reads the meter.
 #[derive(Debug)]
 pub struct MeterSource {
-    port: Port,
-    decoder: Decoder,
+    line: Line,
+    speech: Speech,
     rig: watch::Receiver<Rig>,
-    out: mpsc::Sender<MeterEvent>,
-    /// The port was opened, and the recorder doesn't know yet.
-    opened: bool,
-    dropped: u64,
     view: watch::Sender<MeterView>,
-    clock: Clock,
-    pulse: Pulse,
+}
+
+/// Who begins.
+#[derive(Debug)]
+enum Speech {
+    /// The meter.
+    Stream(Stream),
+    /// We.
+    Poll(Poll),
 }
 
 impl MeterSource {
@@ -55,98 +63,66 @@ impl MeterSource {
         clock: Clock,
         pulse: Pulse,
     ) -> Self {
-        let (port, decoder) = {
+        let (line, speech) = {
             let rig = rig.borrow();
-            (Port::new(rig.meter_port()), Decoder::new(&rig.profile))
+            (Line::new(Port::new(rig.meter_port()), out, clock, pulse), Speech::new(&rig))
         };
-        Self { port, decoder, rig, out, opened: false, dropped: 0, view, clock, pulse }
+        Self { line, speech, rig, view }
     }
 
     /// Reads until `stop`, or until nobody takes samples any more.
     pub async fn run(mut self, mut stop: Stop) {
-        let mut buffer = [0; BUFFER];
         loop {
-            self.pulse.beat(self.clock.now());
-            let event = tokio::select! {
+            self.line.beat();
+            let listened_to = tokio::select! {
                 () = stop.asked() => return,
-                event = self.port.next(&mut buffer) => event,
-                () = sleep(BEAT_EVERY) => {
-                    self.show();
-                    continue;
-                }
                 Ok(()) = self.rig.changed() => {
                     self.reconfigure();
                     continue;
                 }
+                listened_to = self.speech.turn(&mut self.line) => listened_to,
             };
-            let at = self.clock.now();
-            if !self.pass_on(event, &buffer, at) {
+            if !listened_to {
                 return;
             }
             self.show();
         }
     }
 
-    /// Hands on what the event brought; false where nobody listens any more. Never waits
-    /// for room: bytes that wait in the kernel meanwhile would be stamped too late, while
-    /// a sample that is dropped costs nothing that the next count doesn't tell.
-    fn pass_on(&mut self, event: Event, buffer: &[u8], at: BootInstant) -> bool {
-        match event {
-            Event::Opened => {
-                // Half a line from before the gap must not be glued to one from after it.
-                self.decoder.reset();
-                self.opened = true;
-                true
-            }
-            Event::Lost => true,
-            Event::Bytes(n) => {
-                failpoint::pass("bytes_read");
-                let before = self.decoder.counters().bad_values;
-                let samples = self.decoder.push(buffer.get(..n).unwrap_or_default());
-                if before == 0 && self.decoder.counters().bad_values > 0 {
-                    warn!("a sensor of the meter tells what can't be; taken for none");
-                }
-                samples.into_iter().all(|sample| self.offer(sample, at))
-            }
-        }
-    }
-
-    fn offer(&mut self, sample: Sample, at: BootInstant) -> bool {
-        failpoint::pass("sample_decoded");
-        if self.opened {
-            match self.out.try_send(MeterEvent::Opened) {
-                Ok(()) => self.opened = false,
-                Err(TrySendError::Full(_)) => {}
-                Err(TrySendError::Closed(_)) => return false,
-            }
-        }
-        if self.opened {
-            self.dropped += 1;
-            return true;
-        }
-        match self.out.try_send(MeterEvent::Sample(sample, at)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                if self.dropped == 0 {
-                    warn!(
-                        "samples dropped while the disk is slow; the next count has their volume"
-                    );
-                }
-                self.dropped += 1;
-                true
-            }
-            Err(TrySendError::Closed(_)) => false,
-        }
-    }
-
     fn reconfigure(&mut self) {
         let rig = self.rig.borrow_and_update().clone();
-        self.port.change(rig.meter_port());
-        self.decoder.set_profile(&rig.profile);
+        self.line.port.change(rig.meter_port());
+        self.speech.change(&rig);
     }
 
     fn show(&self) {
-        let (port, decoded) = (self.port.health().clone(), *self.decoder.counters());
-        self.view.send_replace(MeterView { port, decoded, dropped: self.dropped });
+        let port = self.line.port.health().clone();
+        let (decoded, polled) = match &self.speech {
+            Speech::Stream(stream) => (Some(*stream.counters()), None),
+            Speech::Poll(poll) => poll.told(),
+        };
+        self.view.send_replace(MeterView { port, decoded, polled, dropped: self.line.dropped() });
+    }
+}
+
+impl Speech {
+    fn new(rig: &Rig) -> Self {
+        Poll::new(rig).map_or_else(|| Self::Stream(Stream::new(&rig.profile)), Self::Poll)
+    }
+
+    /// Waits for what comes next and hands it on; false where nobody listens any more.
+    async fn turn(&mut self, line: &mut Line) -> bool {
+        match self {
+            Self::Stream(stream) => stream.turn(line).await,
+            Self::Poll(poll) => poll.turn(line).await,
+        }
+    }
+
+    fn change(&mut self, rig: &Rig) {
+        match (&mut *self, Self::new(rig)) {
+            (Self::Stream(stream), Self::Stream(_)) => stream.set_profile(&rig.profile),
+            (Self::Poll(poll), Self::Poll(_)) if poll.is_for(rig) => poll.interrupted(),
+            (_, other) => *self = other,
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::flow::FlowState;
 use super::place::FixState;
 use crate::gps;
 use crate::health::Health;
-use crate::meter::ascii;
+use crate::meter::{ascii, polling};
 use crate::reading::Place;
 
 /// The recorder as of a moment. Counters are since the agent's start.
@@ -140,10 +140,22 @@ impl Tally {
 pub struct MeterView {
     /// The port.
     pub port: Health,
-    /// What its bytes came to.
-    pub decoded: ascii::Counters,
+    /// What its bytes came to, where it speaks by itself.
+    pub decoded: Option<ascii::Counters>,
+    /// What it was asked, where it doesn't.
+    pub polled: Option<Polled>,
     /// Samples that the recorder had no room for; the count in the next one has them.
     pub dropped: u64,
+}
+
+/// What a meter was asked and what became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Polled {
+    /// In numbers.
+    #[serde(flatten)]
+    pub counters: polling::Counters,
+    /// What goes wrong time and again.
+    pub problem: Option<String>,
 }
 
 /// The receiver's part of `status`.

@@ -96,6 +96,7 @@ impl Live {
             "state": record.recorder.as_ref().map(|r| r.flow),
             "health": meter.port,
             "decoded": meter.decoded,
+            "polled": meter.polled,
             "dropped": meter.dropped,
             "recorder": record,
         })

@@ -109,6 +109,13 @@ fn meter(out: &mut String, m: &Value) -> std::fmt::Result {
         return writeln!(out, "meter     NOT CONNECTED: {problem}");
     }
     if m["stale"] == true {
+        if let Some(problem) = m["polled"]["problem"].as_str() {
+            return writeln!(
+                out,
+                "meter     ASKED IN VAIN: {} is open, and {problem}; check its power, wiring, unit and framing",
+                word(&m["port"])
+            );
+        }
         return writeln!(
             out,
             "meter     SILENT: {} is open and says nothing; check its power",

@@ -32,6 +32,7 @@ mod gpsd;
 mod jobs;
 mod load;
 mod look;
+mod modbus;
 mod ports;
 mod power;
 mod road;

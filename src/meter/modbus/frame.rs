@@ -13,8 +13,9 @@
 
 use rmodbus::ModbusProto;
 use rmodbus::client::ModbusRequest;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::meter::profile::registers::Function;
 
 /// The most registers that one answer carries (V1.1b3, 6.3).
 pub const MOST_REGISTERS: u16 = 125;
@@ -26,43 +27,6 @@ const HEAD_BYTES: usize = 3;
 const CRC_BYTES: usize = 2;
 /// The function's highest bit marks a refusal.
 const REFUSED: u8 = 0x80;
-
-/// The table that registers are read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "u8", try_from = "u8")]
-pub enum Function {
-    /// 03, holding registers.
-    Holding,
-    /// 04, input registers.
-    Input,
-}
-
-impl Function {
-    /// The code on the wire.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Holding => 3,
-            Self::Input => 4,
-        }
-    }
-}
-
-impl From<Function> for u8 {
-    fn from(function: Function) -> Self {
-        function.code()
-    }
-}
-
-impl TryFrom<u8> for Function {
-    type Error = String;
-    fn try_from(code: u8) -> Result<Self, String> {
-        match code {
-            3 => Ok(Self::Holding),
-            4 => Ok(Self::Input),
-            _ => Err("function must be 3 (holding registers) or 4 (input registers)".to_owned()),
-        }
-    }
-}
 
 /// Why registers can't be asked for, or why what came is not their answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -213,7 +177,7 @@ impl Request {
     }
 
     /// Bytes of a whole answer.
-    fn answer_bytes(&self) -> usize {
+    pub fn answer_bytes(&self) -> usize {
         HEAD_BYTES + 2 * usize::from(self.count) + CRC_BYTES
     }
 }

@@ -1,43 +1,8 @@
 //! Which requests fetch a meter's registers: neighbours together, since each request costs a
 //! turn on the line and what is read in one answer is of one moment. Pure; knows no values.
 
-use serde::Deserialize;
-
-use super::frame::{Function, MOST_REGISTERS};
-
-/// How a manual numbers registers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum Addressing {
-    /// As on the wire, the first is 0.
-    #[default]
-    #[serde(rename = "zero")]
-    Zero,
-    /// The first is 1.
-    #[serde(rename = "one")]
-    One,
-    /// With the table as leading digit, the first is 40001 (holding) or 30001 (input); of six
-    /// digits 400001 and 300001.
-    #[serde(rename = "4xxxx")]
-    Tables,
-}
-
-impl Addressing {
-    /// Where a register is on the wire, from 0, and its table where its number tells that;
-    /// `None` for a number that no register has.
-    pub fn wire(self, number: u32) -> Option<(u16, Option<Function>)> {
-        let (first, table) = match (self, number) {
-            (Self::Zero, _) => (0, None),
-            (Self::One, _) => (1, None),
-            (Self::Tables, 30_001..=39_999) => (30_001, Some(Function::Input)),
-            (Self::Tables, 40_001..=49_999) => (40_001, Some(Function::Holding)),
-            (Self::Tables, 300_001..=365_536) => (300_001, Some(Function::Input)),
-            (Self::Tables, 400_001..=465_536) => (400_001, Some(Function::Holding)),
-            (Self::Tables, _) => return None,
-        };
-        let wire = u16::try_from(number.checked_sub(first)?).ok()?;
-        Some((wire, table))
-    }
-}
+use super::frame::MOST_REGISTERS;
+use crate::meter::profile::registers::Function;
 
 /// Neighbouring registers of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,27 +54,6 @@ mod tests {
 
     fn holding(first: u16, count: u16) -> Stretch {
         Stretch { function: Function::Holding, first, count }
-    }
-
-    #[test]
-    fn documented_numbers_come_to_the_wire() {
-        let wire = |addressing: Addressing, number| addressing.wire(number);
-        assert_eq!(wire(Addressing::Zero, 241), Some((241, None)));
-        assert_eq!(wire(Addressing::One, 33), Some((32, None)), "T1 of a TUF-2000M");
-        assert_eq!(wire(Addressing::Tables, 40_242), Some((241, Some(Function::Holding))));
-        assert_eq!(wire(Addressing::Tables, 30_242), Some((241, Some(Function::Input))));
-        assert_eq!(wire(Addressing::Tables, 40_702), Some((701, Some(Function::Holding))));
-        assert_eq!(wire(Addressing::Tables, 465_536), Some((65_535, Some(Function::Holding))));
-    }
-
-    #[test]
-    fn a_number_that_no_register_has_is_refused() {
-        assert_eq!(Addressing::Zero.wire(65_536), None);
-        assert_eq!(Addressing::One.wire(0), None);
-        assert_eq!(Addressing::One.wire(65_537), None);
-        for number in [0, 241, 40_000, 50_000, 10_001, 465_537] {
-            assert_eq!(Addressing::Tables.wire(number), None, "{number}");
-        }
     }
 
     #[test]
