@@ -13,14 +13,14 @@ use crate::port::Event;
 /// Listening to such a meter.
 #[derive(Debug)]
 pub struct Stream {
-    decoder: Decoder,
+    decoder: Box<Decoder>,
     buffer: Vec<u8>,
 }
 
 impl Stream {
     /// To one that speaks as this profile says.
     pub fn new(profile: &Profile) -> Self {
-        Self { decoder: Decoder::new(profile), buffer: vec![0; BUFFER] }
+        Self { decoder: Box::new(Decoder::new(profile)), buffer: vec![0; BUFFER] }
     }
 
     /// From the next line on, to one that speaks as another profile says.
