@@ -1,6 +1,7 @@
-//! The true meter: turns a commanded flow into whole counts and speaks the rig's own
-//! line. Pure: `now` is an argument, and what it says goes nowhere by itself. Knows no
-//! port and no agent.
+//! The true meter: turns a commanded flow into whole counts and shows them as its kind
+//! does: in the rig's own line, in another that it says by itself, or in answers (see
+//! [`Exchange`]). Pure: `now` is an argument, and what it says goes nowhere by itself.
+//! Knows no port and no agent.
 //!
 //! ```text
 //! $FLOW,<serial>,<seq>,<count>,<rate>,<fluid °F>,<ambient °F>,<battery %>,<minutes left>*hh CR LF
@@ -11,11 +12,20 @@
 //! power-up and one more each line, modulo 65536 (the meters' document, "The rig's own
 //! line").
 
+mod exchange;
+mod fault;
+mod kind;
+mod modbus;
 mod noise;
+mod polled;
+mod registers;
+mod streamed;
 
+pub use exchange::{Exchange, Said};
+pub use fault::{FaultKind, MeterFault};
+pub use kind::{Kind, LITRES_A_GALLON, Part};
 pub use noise::{Damage, damaged};
-
-use crate::nmea::sentence;
+pub use registers::Order;
 
 /// Counts, flows and K are kept in whole millionths, so that no rounding adds up.
 const MILLIONTHS: f64 = 1e6;
@@ -27,9 +37,11 @@ const VOLUME_TIMES_K_A_COUNT: u128 = 1_000_000 * 60_000 * 1_000_000;
 /// A meter as it leaves the shop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeterSetup {
+    /// What it is, and so how it speaks.
+    pub kind: Kind,
     /// `<serial>`.
     pub serial: String,
-    /// Counts a gallon.
+    /// Counts a gallon; for a meter that shows a volume, steps of its last digit a gallon.
     pub k: f64,
     /// Lines a second, at most 10.
     pub lines_per_s: f64,
@@ -39,6 +51,10 @@ pub struct MeterSetup {
     pub start_count: u64,
     /// What it measures besides.
     pub sensors: Sensors,
+    /// Its Modbus unit, or its address on an ASCII bus.
+    pub unit: u8,
+    /// The order of bytes in its registers, where it is not its kind's.
+    pub order: Option<Order>,
 }
 
 /// What a meter measures besides the flow; `None` is no such sensor.
@@ -52,6 +68,8 @@ pub struct Sensors {
     pub battery_percent: Option<f64>,
     /// Run time left in minutes.
     pub runtime_min: Option<f64>,
+    /// Battery in volts.
+    pub battery_volts: Option<f64>,
 }
 
 impl Default for Sensors {
@@ -62,6 +80,7 @@ impl Default for Sensors {
             ambient_f: Some(71.55),
             battery_percent: Some(86.0),
             runtime_min: Some(1350.0),
+            battery_volts: Some(12.3),
         }
     }
 }
@@ -69,12 +88,15 @@ impl Default for Sensors {
 impl Default for MeterSetup {
     fn default() -> Self {
         Self {
+            kind: Kind::RigLine,
             serial: "AF23265".into(),
             k: 126.7,
             lines_per_s: 1.0,
             modulus: 1 << 32,
             start_count: 1000,
             sensors: Sensors::default(),
+            unit: 1,
+            order: None,
         }
     }
 }
@@ -96,16 +118,20 @@ pub struct Meter {
     /// Counts of the segments before this one.
     counted_before: u64,
     glitch: Option<u64>,
+    /// Tellings for which it goes on showing a count, and which.
+    frozen: Option<(u32, u64)>,
 }
 
-/// One line as the meter says it, and what is true behind it.
+/// One line as the meter says it, or what it shows when it is asked, and what is true
+/// behind it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// As on the wire, with CR and LF.
+    /// As on the wire, with CR and LF; empty where it speaks only when asked.
     pub text: String,
     /// The count in it.
     pub raw: u64,
-    /// The true count of this segment, going on past the modulus.
+    /// The count of this segment, going on past the modulus: the true one, unless the
+    /// meter shows an old one.
     pub unwrapped: u64,
     /// Segment, from 0: one more after each restart.
     pub segment: u32,
@@ -113,9 +139,9 @@ pub struct Line {
     pub counted: u64,
     /// `<seq>`.
     pub seq: u16,
-    /// The rate in it, in gallons a minute.
+    /// The rate in it, in gallons a minute, as exactly as its kind tells it.
     pub rate_gpm: f64,
-    /// The sensors in it.
+    /// The sensors that its kind tells.
     pub sensors: Sensors,
     /// Whether its count is a lie.
     pub glitch: bool,
@@ -135,6 +161,7 @@ impl Meter {
             segment: 0,
             counted_before: 0,
             glitch: None,
+            frozen: None,
         }
     }
 
@@ -167,6 +194,7 @@ impl Meter {
         self.volume = 0;
         self.base = 0;
         self.seq = 0;
+        self.frozen = None;
         self.segment += 1;
     }
 
@@ -174,6 +202,17 @@ impl Meter {
     /// checksum: what an xor checksum lets through.
     pub fn glitch(&mut self, counts: u64) {
         self.glitch = Some(counts);
+    }
+
+    /// Makes it show the count of now so many times more, whatever it counts.
+    pub fn freeze(&mut self, tellings: u32, now_ms: i64) {
+        self.advance(now_ms);
+        self.frozen = Some((tellings, self.base + self.counted_here())).filter(|_| tellings > 0);
+    }
+
+    /// Whether it shows an old count.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
     }
 
     /// All counts since the rig was started, at `now_ms`.
@@ -189,25 +228,39 @@ impl Meter {
 
     /// The line it says at `now_ms`.
     pub fn line(&mut self, now_ms: i64) -> Line {
+        let mut line = self.shown(now_ms);
+        line.text = streamed::text(&self.setup, &line);
+        self.has_told();
+        line
+    }
+
+    /// What it shows at `now_ms`; nothing is told yet (see [`Meter::has_told`]).
+    pub fn shown(&mut self, now_ms: i64) -> Line {
         self.advance(now_ms);
-        let unwrapped = self.base + self.counted_here();
-        let lie = self.glitch.take();
-        let shown = unwrapped + lie.unwrap_or(0);
-        let raw = shown.checked_rem(self.setup.modulus).unwrap_or(shown);
-        let seq = self.seq;
-        self.seq = seq.wrapping_add(1);
+        let counts = self.base + self.counted_here();
+        let unwrapped = self.frozen.map_or(counts, |(_, count)| count);
+        let lie = self.glitch.unwrap_or(0);
+        let shown = unwrapped + lie;
         let rate_gpm = if self.powered { self.rate_gpm() } else { 0.0 };
         Line {
-            text: line_text(&self.setup.serial, seq, raw, rate_gpm, &self.setup.sensors),
-            raw,
+            text: String::new(),
+            raw: shown.checked_rem(self.setup.modulus).unwrap_or(shown),
             unwrapped,
             segment: self.segment,
             counted: self.counted_before + self.counted_here(),
-            seq,
-            rate_gpm,
-            sensors: self.setup.sensors,
-            glitch: lie.is_some_and(|counts| counts > 0),
+            seq: self.seq,
+            rate_gpm: self.setup.kind.rate_told(rate_gpm),
+            sensors: self.setup.kind.sensors_told(self.setup.sensors),
+            glitch: lie > 0,
         }
+    }
+
+    /// Its count has been told: a lie is told once, an old count so many times.
+    pub fn has_told(&mut self) {
+        self.glitch = None;
+        self.seq = self.seq.wrapping_add(1);
+        self.frozen =
+            self.frozen.map(|(left, count)| (left - 1, count)).filter(|(left, _)| *left > 0);
     }
 
     fn advance(&mut self, now_ms: i64) {
@@ -222,17 +275,6 @@ impl Meter {
         let k_millionths = (self.setup.k * MILLIONTHS).round() as u128;
         u64::try_from(self.volume * k_millionths / VOLUME_TIMES_K_A_COUNT).unwrap_or(u64::MAX)
     }
-}
-
-fn line_text(serial: &str, seq: u16, raw: u64, rate_gpm: f64, sensors: &Sensors) -> String {
-    let field = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-    sentence(&format!(
-        "FLOW,{serial},{seq},{raw},{rate_gpm:.2},{},{},{},{}",
-        field(sensors.fluid_f),
-        field(sensors.ambient_f),
-        field(sensors.battery_percent),
-        field(sensors.runtime_min),
-    ))
 }
 
 #[cfg(test)]
@@ -258,6 +300,7 @@ mod tests {
                     ambient_f: None,
                     battery_percent: None,
                     runtime_min: None,
+                    battery_volts: None,
                 },
                 ..MeterSetup::default()
             },
@@ -309,6 +352,16 @@ mod tests {
         let (payload, sum) = body.split_once('*').unwrap();
         assert_eq!(format!("{:02X}", crate::nmea::xor8(payload.as_bytes())), sum);
         assert_eq!(m.line(1000).raw, 1000);
+    }
+
+    #[test]
+    fn a_frozen_meter_shows_an_old_count_so_many_times_and_forgets_nothing() {
+        let mut m = meter();
+        m.flow(2.0, 0);
+        m.freeze(2, 60_000);
+        assert_eq!((m.line(120_000).raw, m.line(180_000).raw), (1253, 1253));
+        assert!(!m.is_frozen());
+        assert_eq!(m.line(240_000).raw, 2013);
     }
 
     #[test]

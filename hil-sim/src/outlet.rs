@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use crate::pty::{Dropped, Pty, PtyError, Written, write_what_fits};
+use crate::pty::{Dropped, Pty, PtyError, Written, take_input, write_what_fits};
 
 /// Why an outlet can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +105,26 @@ impl Outlet {
         Ok(())
     }
 
+    /// Looks, and gives what the reader has said since the last time.
+    ///
+    /// # Errors
+    /// Where no new pseudoterminal is to be had.
+    pub fn listen(&mut self) -> Result<Vec<u8>, OutletError> {
+        match self {
+            Self::Pty(pty) => Ok(pty.listen()?),
+            Self::Device(device) => Ok(device.listen()),
+        }
+    }
+
+    /// Whether the reader's DTR has risen since this was asked the last time; a real port's
+    /// is not watched.
+    pub fn dtr_rose(&mut self) -> bool {
+        match self {
+            Self::Pty(pty) => pty.dtr_rose(),
+            Self::Device(_) => false,
+        }
+    }
+
     /// Writes without waiting; what can't go out is dropped and counted.
     ///
     /// # Errors
@@ -126,6 +146,12 @@ impl Outlet {
 }
 
 impl Device {
+    fn listen(&self) -> Vec<u8> {
+        let mut heard = Vec::new();
+        take_input(&self.fd, Some(&mut heard));
+        if self.plugged { heard } else { Vec::new() }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Written {
         if !self.plugged {
             self.dropped.unheard += bytes.len() as u64;

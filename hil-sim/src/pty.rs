@@ -24,7 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 
 /// Why a cable could not be laid.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,18 @@ pub struct Pty {
     /// Whether someone has had this very pseudoterminal open.
     was_open: bool,
     dropped: Dropped,
+    /// What the reader has said, where anybody listens.
+    heard: Option<Vec<u8>>,
+    dtr: Dtr,
+}
+
+/// The line that tells a device of an opened port, as a real port would drive it: up at the
+/// first open; down at the last close if the reader has left HUPCL set, and with the cable.
+#[derive(Debug, Default)]
+struct Dtr {
+    is_up: bool,
+    has_risen: bool,
+    hangs_up: bool,
 }
 
 impl Pty {
@@ -97,6 +109,8 @@ impl Pty {
             master: None,
             was_open: false,
             dropped: Dropped::default(),
+            heard: None,
+            dtr: Dtr::default(),
         };
         pty.plug()?;
         Ok(pty)
@@ -132,6 +146,7 @@ impl Pty {
             .map_err(|source| PtyError::Link { link: self.link.clone(), source })?;
         self.master = Some(master);
         self.was_open = false;
+        self.heard.iter_mut().for_each(Vec::clear);
         Ok(())
     }
 
@@ -142,6 +157,7 @@ impl Pty {
     pub fn unplug(&mut self) -> Result<(), PtyError> {
         let removed = fs::remove_file(&self.link);
         let was_plugged = self.master.take().is_some();
+        self.dtr.is_up = false;
         match removed {
             Err(source) if was_plugged => Err(PtyError::Link { link: self.link.clone(), source }),
             _ => Ok(()),
@@ -159,14 +175,32 @@ impl Pty {
         };
         if is_open(master) {
             self.was_open = true;
-            discard_input(master);
+            self.dtr.has_risen |= !std::mem::replace(&mut self.dtr.is_up, true);
+            self.dtr.hangs_up = hangs_up(master);
+            take_input(master, self.heard.as_mut());
             return Ok(true);
         }
         if self.was_open {
+            self.dtr.is_up &= !self.dtr.hangs_up;
             self.master = None;
             self.plug()?;
         }
         Ok(false)
+    }
+
+    /// Looks (see [`Pty::look`]) and gives what the reader has said since the last time.
+    ///
+    /// # Errors
+    /// As [`Pty::look`].
+    pub fn listen(&mut self) -> Result<Vec<u8>, PtyError> {
+        self.heard.get_or_insert_default();
+        self.look()?;
+        Ok(self.heard.as_mut().map(std::mem::take).unwrap_or_default())
+    }
+
+    /// Whether DTR has risen since this was asked the last time.
+    pub fn dtr_rose(&mut self) -> bool {
+        std::mem::take(&mut self.dtr.has_risen)
     }
 
     /// Writes without waiting. What can't go out is dropped and counted, as on a wire.
@@ -248,13 +282,22 @@ fn is_open(master: &OwnedFd) -> bool {
     polled.is_ok() && fds.iter().all(|fd| !fd.revents().contains(PollFlags::HUP))
 }
 
+/// Whether the reader wants DTR to fall when it closes; a pty keeps the flag and has no line.
+fn hangs_up(master: &OwnedFd) -> bool {
+    tcgetattr(master).is_ok_and(|modes| modes.control_modes.contains(ControlModes::HUPCL))
+}
+
 /// Takes what the reader has said to us (a receiver's set-up, say), so that its writes
-/// never block. At most 64 KiB at a time.
-fn discard_input(master: &OwnedFd) {
+/// never block, and keeps it where there is a place for it. At most 64 KiB at a time.
+pub(crate) fn take_input(fd: &OwnedFd, mut into: Option<&mut Vec<u8>>) {
     let mut buffer = [0_u8; 1024];
     for _ in 0..64 {
-        match rustix::io::read(master, &mut buffer) {
-            Ok(count) if count > 0 => {}
+        match rustix::io::read(fd, &mut buffer) {
+            Ok(count) if count > 0 => {
+                if let Some(into) = &mut into {
+                    into.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                }
+            }
             _ => return,
         }
     }
@@ -264,7 +307,7 @@ fn discard_input(master: &OwnedFd) {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::os::unix::fs::OpenOptionsExt;
 
     fn open_port(link: &Path) -> File {
@@ -355,6 +398,51 @@ mod tests {
         let mut port = open_port(&link);
         assert!(pty.write(b"fresh\n").unwrap().heard());
         assert_eq!(read_soon(&mut port, 6), b"fresh\n", "was {first:?}");
+    }
+
+    #[test]
+    fn questions_are_heard_once_and_those_of_a_reader_that_has_gone_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("meter");
+        let mut pty = Pty::plug_new(&link).unwrap();
+        assert!(pty.listen().unwrap().is_empty());
+        let mut port = open_port(&link);
+        port.write_all(b"DQM\r").unwrap();
+        // A write looks too, and loses nothing of what was asked.
+        assert!(pty.write(b"+0\r\n").unwrap().heard());
+        let soon =
+            |pty: &mut Pty| (0..200).map(|_| pty.listen().unwrap()).find(|heard| !heard.is_empty());
+        assert_eq!(soon(&mut pty).unwrap(), b"DQM\r");
+        assert!(pty.listen().unwrap().is_empty());
+        port.write_all(b"DI+\r").unwrap();
+        drop(port);
+        pty.look().unwrap();
+        let _again = open_port(&link);
+        assert!(pty.listen().unwrap().is_empty());
+    }
+
+    #[test]
+    fn dtr_rises_at_the_first_open_and_again_only_if_it_was_let_fall() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("meter");
+        let mut pty = Pty::plug_new(&link).unwrap();
+        let opened = |pty: &mut Pty, keeps_dtr: bool| {
+            let port = open_port(&link);
+            let mut modes = tcgetattr(&port).unwrap();
+            modes.control_modes.set(ControlModes::HUPCL, !keeps_dtr);
+            tcsetattr(&port, OptionalActions::Now, &modes).unwrap();
+            pty.look().unwrap();
+            let rose = pty.dtr_rose();
+            drop(port);
+            pty.look().unwrap();
+            rose
+        };
+        assert!(opened(&mut pty, false), "the first open");
+        assert!(opened(&mut pty, true), "it had fallen at the close");
+        assert!(!opened(&mut pty, true), "it was kept up");
+        pty.unplug().unwrap();
+        pty.plug().unwrap();
+        assert!(opened(&mut pty, true), "the cable was out");
     }
 
     #[test]

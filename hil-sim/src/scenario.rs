@@ -24,8 +24,10 @@
 mod event;
 #[cfg(test)]
 mod tests;
+mod turn;
 
-pub use event::{Event, Turn};
+pub use event::Event;
+pub use turn::Turn;
 
 use std::path::{Path, PathBuf};
 
@@ -34,9 +36,12 @@ use serde::Deserialize;
 use crate::board_clock;
 use crate::gps::Spot;
 use crate::jobcloser::Behaviour;
-use crate::meter::{MeterSetup, Sensors};
+use crate::meter::{Kind, MeterSetup, Order, Sensors};
 use crate::recording::{Recording, RecordingError};
 use crate::rig::GpsSetup;
+
+/// The address of an ADAM-4080 in its manual's examples.
+const ADAM_ADDRESS: u8 = 0x12;
 
 /// Why a scenario can't be played.
 #[derive(Debug, thiserror::Error)]
@@ -130,12 +135,15 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WrittenMeter {
+    kind: Kind,
     serial: String,
-    k: f64,
+    k: Option<f64>,
     lines_per_s: f64,
-    modulus: u64,
+    modulus: Option<u64>,
     start_count: u64,
     missing: Vec<Sensor>,
+    unit: Option<u8>,
+    order: Option<Order>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq)]
@@ -190,6 +198,7 @@ impl Scenario {
         for table in &written.at {
             let line = line_at(table.span().start);
             let read = event::read(table.get_ref(), written.seed, written.duration_s);
+            let read = read.and_then(|read| fitting(read, written.meter.kind));
             events.extend(read.map_err(|what| bad(format!("line {line}: {what}")))?);
         }
         events.sort_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -232,9 +241,18 @@ impl Written {
         };
         among("duration_s", self.duration_s, 1.0, 86_400.0)?;
         among("drain_s", self.drain_s, 0.0, 3_600.0)?;
-        among("meter.k", meter.k, 0.001, 1e6)?;
+        if let (Some(k), Some(_)) = (meter.k, meter.kind.steps_a_gallon()) {
+            let kind = meter.kind.name();
+            return Err(format!("meter.k = {k}: a {kind} shows a volume, in steps of its own"));
+        }
+        let MeterSetup { k, modulus, .. } = meter.setup();
+        among("meter.k", k, 0.001, 1e6)?;
         among("meter.lines_per_s", meter.lines_per_s, 0.1, 10.0)?;
-        among("meter.modulus", meter.modulus as f64, 2.0, 1e18)?;
+        among("meter.modulus", modulus as f64, 2.0, 1e18)?;
+        among("meter.unit", f64::from(meter.unit.unwrap_or(1)), 1.0, 247.0)?;
+        if meter.order.is_some() && !meter.kind.is_modbus() {
+            return Err(format!("meter.order: a {} has no registers", meter.kind.name()));
+        }
         among("gps.hz", f64::from(gps.hz.unwrap_or(1)), 1.0, 10.0)?;
         if let Some([lat, lon]) = gps.start {
             among("gps.start latitude", lat, -89.0, 89.0)?;
@@ -256,7 +274,10 @@ impl WrittenClock {
 }
 
 impl WrittenMeter {
-    fn setup(self) -> MeterSetup {
+    fn setup(&self) -> MeterSetup {
+        let default = MeterSetup::default();
+        let kind = self.kind;
+        let unit = if kind == Kind::Adam4080 { ADAM_ADDRESS } else { default.unit };
         let all = Sensors::default();
         let unless = |sensor, value: Option<f64>| match self.missing.contains(&sensor) {
             true => None,
@@ -268,21 +289,45 @@ impl WrittenMeter {
                 ambient_f: unless(Sensor::Ambient, all.ambient_f),
                 battery_percent: unless(Sensor::Battery, all.battery_percent),
                 runtime_min: unless(Sensor::Runtime, all.runtime_min),
+                battery_volts: unless(Sensor::Battery, all.battery_volts),
             },
-            serial: self.serial,
-            k: self.k,
+            kind,
+            serial: self.serial.clone(),
+            k: self.k.or(kind.steps_a_gallon()).unwrap_or(default.k),
             lines_per_s: self.lines_per_s,
-            modulus: self.modulus,
+            modulus: self.modulus.unwrap_or(kind.modulus()),
             start_count: self.start_count,
+            unit: self.unit.unwrap_or(unit),
+            order: self.order,
         }
     }
 }
 
 impl Default for WrittenMeter {
     fn default() -> Self {
-        let MeterSetup { serial, k, lines_per_s, modulus, start_count, .. } = MeterSetup::default();
-        Self { serial, k, lines_per_s, modulus, start_count, missing: Vec::new() }
+        let MeterSetup { kind, serial, lines_per_s, start_count, .. } = MeterSetup::default();
+        Self {
+            kind,
+            serial,
+            k: None,
+            lines_per_s,
+            modulus: None,
+            start_count,
+            missing: Vec::new(),
+            unit: None,
+            order: None,
+        }
     }
+}
+
+/// Events, if the meter can have the faults among them.
+fn fitting(events: Vec<(f64, Event)>, kind: Kind) -> Result<Vec<(f64, Event)>, String> {
+    let mut faults = events.iter().filter_map(|(_, event)| match event {
+        Event::Turn(turn) => turn.meter_fault(),
+        _ => None,
+    });
+    faults.try_for_each(|fault| fault.fits(kind))?;
+    Ok(events)
 }
 
 fn recording(scenario: &Path, file: &Path) -> Result<Recording, ScenarioError> {

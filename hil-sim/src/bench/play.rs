@@ -78,6 +78,7 @@ pub fn turn_rig(rig: &Rig, turn: &Turn) -> Result<(), BenchError> {
         Turn::Noise { lines } => meter.noise(*lines),
         Turn::Glitch { counts } => meter.glitch(*counts),
         Turn::RestartMeter {} => meter.restart(),
+        Turn::MeterFault { .. } => turn.meter_fault().into_iter().for_each(|f| meter.fault(f)),
         Turn::LoseFix { frozen: true, .. } => gps.lose_fix(Sky::Frozen),
         Turn::LoseFix { blind: true, .. } => gps.lose_fix(Sky::Blind),
         Turn::LoseFix { .. } => gps.lose_fix(Sky::NoFix),

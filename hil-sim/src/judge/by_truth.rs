@@ -168,7 +168,7 @@ fn no_line(record: &Delivered, truth: &Truth, offsets: &Offsets, verdict: &mut V
 }
 
 fn sensors(record: &Delivered, line: &Emitted, rules: &Rules, verdict: &mut Verdict) {
-    let Sensors { fluid_f, ambient_f, battery_percent, runtime_min } = line.sensors;
+    let Sensors { fluid_f, ambient_f, battery_percent, runtime_min, .. } = line.sensors;
     let told = [fluid_f, ambient_f, battery_percent, runtime_min];
     let names = ["fluid", "ambient", "battery", "run time"];
     let all = names.into_iter().zip(told).zip(record.sensors).zip(rules.stand_in);

@@ -1,5 +1,7 @@
-//! The meter at its outlet: a task that says a line when one is due, and the knobs that
-//! change what it says.
+//! The meter at its outlet: a task that says a line when one is due, or answers when it is
+//! asked, and the knobs that change what it says.
+
+mod asked;
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +11,7 @@ use tracing::warn;
 use super::{TruthLog, lock, wait_looking};
 use crate::clock::RigClock;
 use crate::dice::Dice;
-use crate::meter::{Damage, Meter, MeterSetup, damaged};
+use crate::meter::{Damage, Exchange, FaultKind, Kind, Meter, MeterFault, MeterSetup, damaged};
 use crate::outlet::{Outlet, OutletError};
 use crate::pty::Dropped;
 use crate::truth::{FlowChange, Trouble};
@@ -37,6 +39,9 @@ struct MeterBench {
     outlet: Outlet,
     dice: Dice,
     spoil: u32,
+    exchange: Exchange,
+    /// How many times opening the port starts the meter again.
+    resets: u32,
     period_ms: i64,
     next_ms: i64,
 }
@@ -59,6 +64,8 @@ impl MeterKnob {
             outlet,
             dice,
             spoil: 0,
+            exchange: Exchange::default(),
+            resets: 0,
             period_ms,
             next_ms: now + phase,
         };
@@ -114,9 +121,19 @@ impl MeterKnob {
         Ok(())
     }
 
-    /// Spoils the next lines.
+    /// Spoils the next lines or answers.
     pub fn noise(&self, lines: u32) {
-        lock(&self.bench).spoil += lines;
+        let mut bench = lock(&self.bench);
+        let MeterBench { meter, dice, exchange, spoil, .. } = &mut *bench;
+        match meter.setup().kind {
+            Kind::RigLine => *spoil += lines,
+            _ => (0..lines).for_each(|_| {
+                let kinds = [FaultKind::Garbage, FaultKind::Short];
+                let thrown = kinds.get(dice.below(2) as usize).copied();
+                exchange.order(MeterFault::once(thrown.unwrap_or(FaultKind::Garbage)));
+            }),
+        }
+        drop(bench);
         let now = self.clock.now_ms();
         self.truth.lock().begin(Trouble::MeterNoise, now);
     }
@@ -135,6 +152,22 @@ impl MeterKnob {
         self.truth.lock().restarts.push(now);
     }
 
+    /// Lets it have a fault.
+    pub fn fault(&self, fault: MeterFault) {
+        let now = self.clock.now_ms();
+        let mut bench = lock(&self.bench);
+        match fault.fault {
+            FaultKind::ResetOnOpening => {
+                bench.resets += fault.times;
+                return;
+            }
+            FaultKind::Frozen => bench.meter.freeze(fault.times, now),
+            _ => bench.exchange.order(fault),
+        }
+        drop(bench);
+        self.truth.lock().begin(Trouble::MeterNoise, now);
+    }
+
     /// What never reached a reader.
     pub fn dropped(&self) -> Dropped {
         lock(&self.bench).outlet.dropped()
@@ -146,6 +179,10 @@ impl MeterKnob {
     }
 
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let asked = lock(&self.bench).meter.setup().kind.is_asked();
+        if asked {
+            return self.answer_questions(stopped).await;
+        }
         loop {
             let due = lock(&self.bench).next_ms;
             let on = wait_looking(self.clock, due, &mut stopped, || self.look()).await;
@@ -159,36 +196,61 @@ impl MeterKnob {
     }
 
     fn look(&self) {
-        if let Err(err) = lock(&self.bench).outlet.look() {
+        let mut bench = lock(&self.bench);
+        let looked = bench.outlet.look();
+        let reset = bench.reset_if_opened(self.clock.now_ms());
+        drop(bench);
+        self.note(reset);
+        if let Err(err) = looked {
             warn!(%err, "meter port lost");
         }
     }
 
+    fn note(&self, reset_ms: Option<i64>) {
+        self.truth.lock().restarts.extend(reset_ms);
+    }
+
     fn say_line(&self) -> Result<(), OutletError> {
+        self.look();
         let now = self.clock.now_ms();
         let mut bench = lock(&self.bench);
         // A rig that was held up says one line, not all it has missed.
         let behind = (now - bench.next_ms).max(0) / bench.period_ms;
         bench.next_ms += (behind + 1) * bench.period_ms;
         let line = bench.meter.line(now);
-        let spoilt = bench.spoil > 0;
-        let bytes = if spoilt {
-            bench.spoil -= 1;
-            let dice = &mut bench.dice;
+        let kind = bench.meter.setup().kind;
+        let MeterBench { dice, spoil, exchange, .. } = &mut *bench;
+        let spoilt = *spoil > 0;
+        let (bytes, honest) = if spoilt {
+            *spoil -= 1;
             let damage = Damage::thrown(dice);
-            damaged(&line.text, damage, dice)
+            (damaged(&line.text, damage, dice), false)
         } else {
-            line.text.clone().into_bytes()
+            exchange.line(kind, &line.text, dice)
         };
         let written = bench.outlet.write(&bytes);
-        let quiet_again = bench.spoil == 0;
+        let quiet_again =
+            bench.spoil == 0 && !bench.exchange.is_troubled() && !bench.meter.is_frozen();
         drop(bench);
         let mut truth = self.truth.lock();
         let heard = written.as_ref().is_ok_and(|written| written.heard());
-        truth.line(now, &line, heard, !spoilt);
-        if quiet_again && !spoilt && !line.glitch {
+        truth.line(now, &line, heard, honest);
+        if quiet_again && honest && !line.glitch {
             truth.end(Trouble::MeterNoise, now);
         }
         written.map(|_| ())
+    }
+}
+
+impl MeterBench {
+    /// Starts the meter again where opening its port does that and it was opened.
+    fn reset_if_opened(&mut self, now_ms: i64) -> Option<i64> {
+        let rose = self.outlet.dtr_rose();
+        if !rose || self.resets == 0 {
+            return None;
+        }
+        self.resets -= 1;
+        self.meter.restart(now_ms);
+        Some(now_ms)
     }
 }

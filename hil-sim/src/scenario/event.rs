@@ -5,10 +5,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::turn::{Turn, half_a_second};
 use crate::board_clock;
 use crate::dice::Dice;
-use crate::gps::Spoil;
 use crate::jobcloser::{Behaviour, FaultOrder};
+use crate::meter::FaultKind;
 
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,108 +22,6 @@ pub enum Event {
     Behaviour(Map<String, Value>),
 }
 
-/// Something that happens to the rig, the network or the agent.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Turn {
-    /// Liquid flows from here on.
-    StartSpraying {
-        /// Gallons a minute.
-        gpm: f64,
-    },
-    /// It stops.
-    StopSpraying {},
-    /// The rig drives straight on.
-    Drive {
-        /// Metres a second.
-        speed_mps: f64,
-        /// Degrees from north.
-        heading: f64,
-    },
-    /// The rig drives from point to point and stops at the last.
-    Follow {
-        /// Latitude and longitude of each.
-        points: Vec<[f64; 2]>,
-        /// Metres a second.
-        speed_mps: f64,
-    },
-    /// It stands.
-    StopDriving {},
-    /// The meter's cable is pulled.
-    UnplugMeter {
-        /// Whether it has power of its own and goes on counting.
-        #[serde(default = "yes")]
-        counting: bool,
-    },
-    /// It is put back.
-    PlugMeter {},
-    /// The receiver's cable is pulled.
-    UnplugGps {},
-    /// It is put back.
-    PlugGps {},
-    /// The next lines come out spoilt.
-    Noise {
-        /// So many.
-        lines: u32,
-    },
-    /// The next line shows too high a count, with a right checksum.
-    Glitch {
-        /// By so much.
-        counts: u64,
-    },
-    /// The meter starts again from 0.
-    RestartMeter {},
-    /// The receiver loses the sky.
-    LoseFix {
-        /// And its time with it.
-        #[serde(default)]
-        blind: bool,
-        /// And hangs: it tells its last epoch over and over.
-        #[serde(default)]
-        frozen: bool,
-    },
-    /// The receiver says what isn't so.
-    SpoilFix {
-        /// In which way.
-        how: Spoil,
-    },
-    /// It finds the fix again, and is honest again.
-    RegainFix {},
-    /// No connection to the server.
-    CutNetwork {},
-    /// The connection is back.
-    RestoreNetwork {},
-    /// The server's faults are over.
-    ClearFaults {},
-    /// The server forgets all sessions.
-    EndSessions {},
-    /// SIGKILL.
-    KillAgent {},
-    /// The agent is started.
-    StartAgent {},
-    /// SIGTERM, and a wait until it has ended.
-    StopAgent {},
-    /// SIGHUP.
-    ReloadAgent {},
-    /// The board's clock is set, or steps.
-    SetClock {
-        /// To this time (RFC 3339, or `now` for what is so).
-        to: Option<String>,
-        /// Forward by so many seconds, back where negative.
-        by_s: Option<f64>,
-        /// Whether the kernel calls it synchronised from here on.
-        synchronised: Option<bool>,
-    },
-    /// The key is turned off and on: the agent dies, and another boot begins.
-    TurnKey {
-        /// What the board's clock says then, as for `set_clock`; as before where it isn't told.
-        clock: Option<String>,
-        /// Seconds without power.
-        #[serde(default = "half_a_second")]
-        off_s: f64,
-    },
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KillOften {
@@ -132,33 +31,12 @@ struct KillOften {
     down_s: f64,
 }
 
-impl Turn {
-    /// Whether it needs a board whose clocks can be moved.
-    pub fn moves_the_clock(&self) -> bool {
-        matches!(self, Self::SetClock { .. } | Self::TurnKey { .. })
-    }
-
-    /// Whether it concerns the rig alone, and neither server nor agent.
-    pub fn is_the_rigs(&self) -> bool {
-        !matches!(
-            self,
-            Self::CutNetwork {}
-                | Self::RestoreNetwork {}
-                | Self::ClearFaults {}
-                | Self::EndSessions {}
-                | Self::KillAgent {}
-                | Self::StartAgent {}
-                | Self::StopAgent {}
-                | Self::ReloadAgent {}
-                | Self::SetClock { .. }
-                | Self::TurnKey { .. }
-        )
-    }
-}
-
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Turn(Turn::MeterFault { fault, .. }) => {
+                write!(f, "meter: {}", words(&format!("{fault:?}")))
+            }
             Self::Turn(Turn::StartSpraying { gpm }) => write!(f, "start spraying {gpm} gpm"),
             Self::Turn(Turn::Drive { speed_mps, .. }) => write!(f, "drive {speed_mps} m/s"),
             Self::Turn(turn) => f.write_str(&words(&format!("{turn:?}"))),
@@ -233,6 +111,17 @@ fn turn(rest: toml::Table) -> Result<Turn, String> {
             among("speed_mps", *speed_mps, 50.0)?;
             among("heading", *heading, 360.0)?;
         }
+        Turn::MeterFault { fault, times, after_ms, code, .. } => {
+            among("times", f64::from(*times), 10_000.0)?;
+            for (given, belongs, name) in [
+                (after_ms.is_some(), FaultKind::Late, "after_ms"),
+                (code.is_some(), FaultKind::Exception, "code"),
+            ] {
+                if given && *fault != belongs {
+                    return Err(format!("{name} belongs to {belongs:?} alone"));
+                }
+            }
+        }
         Turn::Follow { speed_mps, .. } => among("speed_mps", *speed_mps, 50.0)?,
         Turn::SetClock { to: None, by_s: None, synchronised: None } => {
             return Err("to, by_s or synchronised is missing: what is set?".into());
@@ -294,12 +183,4 @@ fn kill_often(
 
 fn text(err: &toml::de::Error) -> String {
     err.message().to_owned()
-}
-
-fn half_a_second() -> f64 {
-    0.5
-}
-
-fn yes() -> bool {
-    true
 }

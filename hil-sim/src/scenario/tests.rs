@@ -1,8 +1,8 @@
 //! Scenarios as they are written, and what is wrong with some.
 
-use super::event::Turn;
 use super::*;
 use crate::jobcloser::{Fault, Times};
+use crate::meter::{FaultKind, MeterFault, Part};
 
 const HEAD: &str = "name = \"test\"\nduration_s = 60\n";
 
@@ -66,6 +66,10 @@ fn unknown_keys_and_senseless_values_are_refused_by_name() {
         ("[meter]\nkay = 5", "unknown field `kay`"),
         ("[meter]\nk = 0", "meter.k = 0"),
         ("[meter]\nserial = \"A,B\"", "meter.serial"),
+        ("[meter]\nkind = \"tuf\"", "unknown variant `tuf`"),
+        ("[meter]\nkind = \"tuf-2000m\"\nk = 126.7", "a tuf-2000m shows a volume"),
+        ("[meter]\nkind = \"pulse-text\"\norder = \"CDAB\"", "has no registers"),
+        ("[meter]\nkind = \"adam-4080\"\nunit = 0", "meter.unit = 0"),
         ("[gps]\nhz = 20", "gps.hz = 20"),
         ("[server]\nrefuse_null = true", "unknown field `refuse_null`"),
         ("[[at]]\ndo = \"plug_gps\"", "line 3: t is missing"),
@@ -84,6 +88,47 @@ fn unknown_keys_and_senseless_values_are_refused_by_name() {
         let error = refused(rest);
         assert!(error.contains(named), "{rest:?}: {error}");
         assert!(error.contains("test.toml") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn a_meter_speaks_as_its_kind_and_has_the_faults_that_it_can_have() {
+    let scenario = read(
+        r#"
+        [meter]
+        kind = "badger-m2000"
+        order = "CDAB"
+        unit = 7
+        [[at]]
+        t = 5
+        do = "meter_fault"
+        fault = "late"
+        after_ms = 900
+        times = 3
+        of = "rate"
+        "#,
+    )
+    .unwrap();
+    let meter = &scenario.meter;
+    assert_eq!((meter.k, meter.modulus, meter.unit), (100.0, 10_000_000, 7));
+    assert_eq!(scenario.events[0].1.to_string(), "meter: late");
+    let Event::Turn(turn) = &scenario.events[0].1 else { panic!() };
+    let late = MeterFault::once(FaultKind::Late);
+    let expected = MeterFault { times: 3, after_ms: 900, of: Some(Part::Rate), ..late };
+    assert_eq!(turn.meter_fault(), Some(expected));
+
+    let fault = |kind: &str, rest: &str| {
+        refused(&format!("[meter]\nkind = \"{kind}\"\n[[at]]\nt = 1\ndo = \"meter_fault\"\n{rest}"))
+    };
+    for (kind, rest, named) in [
+        ("pulse-text", "fault = \"wrong_checksum\"", "a pulse-text can't have"),
+        ("tuf-2000f", "fault = \"exception\"", "a tuf-2000f can't have"),
+        ("tuf-2000m", "fault = \"rust\"", "unknown variant `rust`"),
+        ("tuf-2000m", "fault = \"short\"\nafter_ms = 5", "after_ms belongs to Late alone"),
+        ("teledyne-4250", "fault = \"silent\"\nof = \"rate\"", "all of it in one line"),
+    ] {
+        let said = fault(kind, rest);
+        assert!(said.contains(named) && said.contains("line 5"), "{said}");
     }
 }
 
