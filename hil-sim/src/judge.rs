@@ -14,6 +14,7 @@
 mod balance;
 mod by_truth;
 mod gaps;
+mod leeway;
 mod note;
 mod record;
 #[cfg(test)]
@@ -47,6 +48,8 @@ pub struct Rules {
     pub max_count: i64,
     /// `record.stand_in`: fluid, ambient, battery, run time.
     pub stand_in: [Option<f64>; 4],
+    /// `meter.battery.curve`: volts and percent, rising.
+    pub curve: Vec<[f64; 2]>,
     /// `gps.fixed`, where that is the source.
     pub fixed: Option<Spot>,
 }
@@ -62,8 +65,23 @@ impl Default for Rules {
             stale_s: 3.0,
             max_count: i64::from(i32::MAX),
             stand_in: [None; 4],
+            curve: Vec::new(),
             fixed: None,
         }
+    }
+}
+
+impl Rules {
+    /// Percent of a battery's volts: straight between two points, flat beyond the ends.
+    fn percent(&self, volts: f64) -> Option<f64> {
+        let above = self.curve.iter().position(|[at, _]| *at >= volts);
+        let last = self.curve.len().checked_sub(1)?;
+        let [[v0, p0], [v1, p1]] = match above {
+            Some(0) => return self.curve.first().map(|[_, percent]| *percent),
+            None => return self.curve.get(last).map(|[_, percent]| *percent),
+            Some(next) => [*self.curve.get(next - 1)?, *self.curve.get(next)?],
+        };
+        Some(p0 + (p1 - p0) * (volts - v0) / (v1 - v0))
     }
 }
 

@@ -87,7 +87,8 @@ impl Rig {
         std::fs::create_dir_all(&setup.link_dir)
             .map_err(|source| RigError::LinkDir { dir: setup.link_dir.clone(), source })?;
         let clock = RigClock::start();
-        let truth = TruthLog::new(Truth::new(&setup.meter.serial, setup.meter.k));
+        let truth = Truth::new(&setup.meter.serial, setup.meter.k);
+        let truth = TruthLog::new(Truth { kind: setup.meter.kind, ..truth });
         let outlet = |port: &Option<PathBuf>, name: &str| -> Result<_, OutletError> {
             let link = setup.link_dir.join(name);
             Ok(match port {

@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 
 use crate::gps::Spot;
-use crate::meter::{Line, Sensors};
+use crate::meter::{Kind, Line, Sensors};
 
 /// Lines and epochs kept, each: a day at 10 a second. Beyond it the oldest are forgotten
 /// and counted, and the judge says that it can't judge the whole run.
 const KEPT: usize = 864_000;
 
-/// One meter line that the rig emitted.
+/// One meter line that the rig emitted, or an answer that told its count; also what a meter
+/// that nobody asks would have told, unheard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Emitted {
     /// When, in unix milliseconds.
@@ -30,7 +31,7 @@ pub struct Emitted {
     pub sensors: Sensors,
     /// Whether someone had the port open, the cable was in and all of it went out.
     pub heard: bool,
-    /// Whether it went out unspoilt and with its true count.
+    /// Whether it went out unspoilt and with the count that the meter has.
     pub honest: bool,
 }
 
@@ -85,9 +86,11 @@ pub struct FlowChange {
 /// What the rig really did.
 #[derive(Debug, Clone)]
 pub struct Truth {
+    /// What the meter is: how exactly it can tell.
+    pub kind: Kind,
     /// The meter's serial number.
     pub serial: String,
-    /// Counts a gallon.
+    /// Counts a gallon, or steps of a total's last digit.
     pub k: f64,
     /// Meter lines, oldest first.
     pub lines: VecDeque<Emitted>,
@@ -106,9 +109,10 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// The truth of a rig that has not begun.
+    /// The truth of a rig that has not begun, and whose meter speaks the rig's own line.
     pub fn new(serial: &str, k: f64) -> Self {
         Self {
+            kind: Kind::default(),
             serial: serial.to_owned(),
             k,
             lines: VecDeque::new(),

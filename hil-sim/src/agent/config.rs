@@ -40,6 +40,18 @@ pub fn config(dir: &Path, ports: AgentPorts<'_>, meter: &MeterSetup, extra: &Tab
     let modulus = Value::Integer(i64::try_from(meter.modulus).unwrap_or(i64::MAX));
     let calibration = table(&[("factor", Value::Float(meter.k))]);
     let counter = table(&[("modulus", modulus)]);
+    let mut meter_keys = Table::from_iter([
+        ("profile".to_owned(), text(meter.kind.name())),
+        ("port".to_owned(), port(ports.meter)),
+        ("calibration".to_owned(), calibration),
+        ("counter".to_owned(), counter),
+    ]);
+    if !meter.kind.tells_serial() {
+        meter_keys.insert("serial_number".to_owned(), text(&meter.serial));
+    }
+    if meter.kind.is_modbus() {
+        meter_keys.insert("unit".to_owned(), Value::Integer(meter.unit.into()));
+    }
     let mut config = Table::new();
     for (section, keys) in [
         (
@@ -61,15 +73,7 @@ pub fn config(dir: &Path, ports: AgentPorts<'_>, meter: &MeterSetup, extra: &Tab
             ]),
         ),
         ("job", table(&[("event_id", text(EVENT_ID)), ("job_id", text(JOB_ID))])),
-        (
-            "meter",
-            table(&[
-                ("profile", text("rig-line")),
-                ("port", port(ports.meter)),
-                ("calibration", calibration),
-                ("counter", counter),
-            ]),
-        ),
+        ("meter", Value::Table(meter_keys)),
         ("gps", table(&[("source", text("serial")), ("port", port(ports.gps))])),
         ("status", table(&[("listen", text("")), ("socket", path("control.sock"))])),
     ] {
@@ -112,6 +116,7 @@ pub fn rules(config: &Table) -> Rules {
             .and_then(Value::as_integer)
             .unwrap_or(default.max_count),
         stand_in: stand_in.map(|key| number(&["record", "stand_in", key])),
+        curve: at(&["meter", "battery", "curve"]).map(points).unwrap_or_default(),
         fixed: at(&["gps", "source"]).filter(|source| source.as_str() == Some("fixed")).and_then(
             |_| match at(&["gps", "fixed"])?.as_array()?.as_slice() {
                 [lat, lon] => Some(Spot { lat: as_number(lat)?, lon: as_number(lon)? }),
@@ -123,6 +128,15 @@ pub fn rules(config: &Table) -> Rules {
 
 fn as_number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+}
+
+/// Pairs of numbers; nothing of what is none.
+fn points(value: &Value) -> Vec<[f64; 2]> {
+    let pair = |value: &Value| match value.as_array()?.as_slice() {
+        [a, b] => Some([as_number(a)?, as_number(b)?]),
+        _ => None,
+    };
+    value.as_array().into_iter().flatten().filter_map(pair).collect()
 }
 
 /// `500ms`, `5s`, `2m`, `1h` in seconds.
@@ -143,6 +157,7 @@ fn seconds(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::Kind;
 
     #[test]
     fn what_a_scenario_says_goes_over_the_bench_and_the_judge_knows_it() {
@@ -165,6 +180,19 @@ mod tests {
         assert_eq!((rules.every_s, rules.low_flow_gpm, rules.k), (0.5, 1.0, 126.7));
         assert_eq!(rules.stand_in, [Some(70.0), None, None, None]);
         assert_eq!(rules.stale_s, 3.0);
+    }
+
+    #[test]
+    fn a_meter_that_is_asked_is_configured_by_its_profile_unit_and_serial_number() {
+        let here = Path::new("/b");
+        let ports = AgentPorts { meter: here, gps: here, base_url: "", ca_file: None };
+        let setup = MeterSetup { kind: Kind::Tuf2000m, unit: 7, ..MeterSetup::default() };
+        let extra = "[meter.battery]\ncurve = [[11.8, 0], [12.7, 100]]".parse().unwrap();
+        let config = config(here, ports, &setup, &extra);
+        assert_eq!(config["meter"]["profile"].as_str(), Some("tuf-2000m"));
+        assert_eq!(config["meter"]["unit"].as_integer(), Some(7));
+        assert_eq!(config["meter"]["serial_number"].as_str(), Some("AF23265"));
+        assert_eq!(rules(&config).curve, [[11.8, 0.0], [12.7, 100.0]]);
     }
 
     #[test]

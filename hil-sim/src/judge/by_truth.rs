@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::Rules;
 use super::balance::rollovers_unheard;
+use super::leeway::{self, tells_rate};
 use super::record::Delivered;
 use super::verdict::{Kind, Verdict};
 use crate::gps::Spot;
@@ -52,11 +53,16 @@ pub(super) fn judge(
         let moved = before.is_some_and(|second| second + 1 >= record.second);
         before = Some(record.second);
         let window = window(truth, record.second, moved);
-        let line = offsets.line_of(record, &window, rules);
+        let line = match truth.kind.tells_count() {
+            true => offsets.line_of(record, &window, rules),
+            false => leeway::line_by_time(record, &window),
+        };
+        integrated(record, truth, verdict);
         match line.and_then(|index| Some((index, truth.lines.get(index)?))) {
             Some((index, line)) => {
                 matched.push(Some(index));
-                sensors(record, line, rules, verdict);
+                sensors(record, line, truth, rules, verdict);
+                rate(record, line, &window, truth, verdict);
                 place(record, line.at_ms, truth, rules, verdict);
             }
             None => {
@@ -167,37 +173,56 @@ fn no_line(record: &Delivered, truth: &Truth, offsets: &Offsets, verdict: &mut V
     verdict.find(Kind::InventedCount, format!("{id}: count {raw} at {second}: {how}"));
 }
 
-fn sensors(record: &Delivered, line: &Emitted, rules: &Rules, verdict: &mut Verdict) {
-    let Sensors { fluid_f, ambient_f, battery_percent, runtime_min, .. } = line.sensors;
+fn sensors(
+    record: &Delivered,
+    line: &Emitted,
+    truth: &Truth,
+    rules: &Rules,
+    verdict: &mut Verdict,
+) {
+    let Sensors { fluid_f, ambient_f, battery_percent, runtime_min, battery_volts } = line.sensors;
+    let battery_percent =
+        battery_percent.or_else(|| battery_volts.and_then(|volts| rules.percent(volts)));
     let told = [fluid_f, ambient_f, battery_percent, runtime_min];
     let names = ["fluid", "ambient", "battery", "run time"];
+    let unanswered = leeway::may_be_unanswered(truth, line.at_ms);
     let all = names.into_iter().zip(told).zip(record.sensors).zip(rules.stand_in);
     for (((name, told), stored), stand_in) in all {
-        let expected = told.or(stand_in);
-        let same = match (expected, stored) {
+        let is = |expected: Option<f64>| match (expected, stored) {
             (Some(a), Some(b)) => (a - b).abs() < 0.01,
             (a, b) => a.is_none() && b.is_none(),
         };
-        if !same {
+        let fits = is(told.or(stand_in)) || unanswered && is(stand_in);
+        if !fits {
             verdict.find(
                 Kind::InventedSensor,
                 format!("{}: {name} is {stored:?}, the meter told {told:?}", record.id),
             );
         }
     }
-    if !tells_rate(line, record) {
+}
+
+fn rate(
+    record: &Delivered,
+    line: &Emitted,
+    window: &[(usize, &Emitted)],
+    truth: &Truth,
+    verdict: &mut Verdict,
+) {
+    if !leeway::allows_rate(truth, record, line, window) {
         let (id, rate) = (&record.id, record.rate_gpm.unwrap_or(0.0));
-        verdict.find(
-            Kind::InventedSensor,
-            format!("{id}: rate {rate}, the meter told {}", line.rate_gpm),
-        );
+        let told = line.rate_gpm;
+        verdict.find(Kind::InventedSensor, format!("{id}: rate {rate}, the meter told {told}"));
     }
 }
 
-/// Whether a record's rate can be that of this line; under the cut-off it is 0.
-fn tells_rate(line: &Emitted, record: &Delivered) -> bool {
-    let rate = record.rate_gpm.unwrap_or(0.0);
-    rate == 0.0 || (rate - line.rate_gpm).abs() <= 0.01
+/// A volume that no meter counted says so in every note, and no other does.
+fn integrated(record: &Delivered, truth: &Truth, verdict: &mut Verdict) {
+    let (says, counts) = (record.note.says("integrated"), truth.kind.tells_count());
+    if says == counts {
+        let what = if says { "says that it is integrated" } else { "is integrated, unsaid" };
+        verdict.find(Kind::InventedCount, format!("{}: count {} {what}", record.id, record.raw));
+    }
 }
 
 /// A place that the receiver really told: of the newest epochs where any was good, else

@@ -1,9 +1,11 @@
-//! While liquid flows there is a record every `record.every` + 1 s. Excused: the meter's
+//! While liquid flows there is a record every `record.every` + 1 s, or as often as the meter
+//! shows it. Excused: the meter's
 //! cable out, spoilt lines, a meter that starts again, the agent down, and readings that
 //! the agent still has.
 
 use super::Evidence;
 use super::by_truth::Matched;
+use super::leeway;
 use super::record::Delivered;
 use super::verdict::{Kind, Verdict};
 use crate::truth::{Trouble, Truth};
@@ -33,8 +35,10 @@ pub(super) fn judge(
         return;
     };
     never_heard(truth, last.at_ms, verdict);
-    let limit_ms = (evidence.rules.every_s * 1000.0) as i64 + 1000 + SLACK_MS;
-    let flowing = flowing(truth, evidence.rules.low_flow_gpm, last.at_ms);
+    let rules = &evidence.rules;
+    let coarse_ms = leeway::two_steps_ms(truth, rules.low_flow_gpm);
+    let limit_ms = (rules.every_s * 1000.0) as i64 + 1000 + SLACK_MS + coarse_ms;
+    let flowing = flowing(truth, rules.low_flow_gpm, last.at_ms);
     let excused = excused(truth, last.at_ms);
     let seqs = records.iter().map(|record| record.note.seq());
     let at = matched.iter().map(|line| truth.lines.get((*line)?));

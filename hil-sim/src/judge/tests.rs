@@ -1,6 +1,8 @@
 //! A judge that can't fail is a defect: each planted fault must be found, and nothing but
 //! it.
 
+mod meters;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,7 +18,7 @@ const START: Spot = Spot { lat: 33.511_633_1, lon: -86.896_534_4 };
 
 /// A minute: 2 gpm from 10.5 s to 50.5 s while driving east at 1.5 m/s.
 fn truth_with(setup: MeterSetup, mut at_second: impl FnMut(i64, &mut Meter, &mut Truth)) -> Truth {
-    let mut truth = Truth::new(&setup.serial, setup.k);
+    let mut truth = Truth { kind: setup.kind, ..Truth::new(&setup.serial, setup.k) };
     let mut meter = Meter::new(setup, T0);
     let mut path = Path::new(START, T0);
     path.drive(1.5, 90.0, T0);
