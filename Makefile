@@ -55,6 +55,10 @@ cross: ## release binaries for the boards; needs `cross` and a container engine
 nightly: ## every scenario, and the tests with long campaigns; about an hour
 	$(CARGO) build --workspace --bins $(TESTHOOKS)
 	set -e; for scenario in hil-sim/scenarios/*.toml; do \
+	    profile=$$(sed -n 's/^profile = "\(.*\)"$$/\1/p' $$scenario); \
+	    if [ -n "$$profile" ] && [ ! -e config/meters/$$profile.toml ]; then \
+	        echo "== $$scenario skipped: there is no profile $$profile"; continue; \
+	    fi; \
 	    echo "== $$scenario"; \
 	    $(BUILT)/hil-sim run --scenario $$scenario --agent $(BUILT)/spraylog; \
 	done

@@ -163,6 +163,40 @@ fn every_shipped_scenario_is_read() {
 }
 
 #[test]
+fn every_kind_of_meter_has_a_scenario_with_its_profile_and_every_fault_is_in_one() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut faults = Vec::new();
+    for kind in Kind::ALL {
+        let file = format!("meter_{}.toml", kind.name().replace('-', "_"));
+        let scenario = Scenario::load(&dir.join(&file)).unwrap();
+        assert_eq!(scenario.meter.kind, kind, "{file}");
+        let profile = &scenario.agent["meter"]["profile"];
+        assert_eq!(profile.as_str(), Some(kind.name()), "{file}");
+        let turns = scenario.events.iter().filter_map(|(_, event)| match event {
+            Event::Turn(turn) => turn.meter_fault(),
+            _ => None,
+        });
+        let before = faults.len();
+        faults.extend(turns.map(|fault| fault.fault));
+        assert!(faults.len() > before, "{file} has no fault");
+    }
+    for fault in [
+        FaultKind::Late,
+        FaultKind::Short,
+        FaultKind::WrongUnit,
+        FaultKind::Exception,
+        FaultKind::Echo,
+        FaultKind::Garbage,
+        FaultKind::Frozen,
+        FaultKind::WrongChecksum,
+        FaultKind::Silent,
+        FaultKind::ResetOnOpening,
+    ] {
+        assert!(faults.contains(&fault), "{fault:?} is in no scenario");
+    }
+}
+
+#[test]
 fn a_board_has_clocks_of_its_own_where_they_are_moved() {
     let moved = r#"
         [[at]]
