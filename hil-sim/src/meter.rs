@@ -187,14 +187,23 @@ impl Meter {
         self.powered = on;
     }
 
-    /// Starts again: count and sequence number from 0.
+    /// Starts again: count and sequence number from 0. A kind that keeps its total goes on
+    /// from there, which only one that tells its power-ups lets anyone know.
     pub fn restart(&mut self, now_ms: i64) {
         self.advance(now_ms);
+        self.frozen = None;
+        let kind = self.setup.kind;
+        if kind.keeps_total() && !kind.tells_power_ups() {
+            return;
+        }
+        let shown = self.base + self.counted_here();
         self.counted_before += self.counted_here();
         self.volume = 0;
-        self.base = 0;
+        self.base = match kind.keeps_total() {
+            true => shown.checked_rem(self.setup.modulus).unwrap_or(shown),
+            false => 0,
+        };
         self.seq = 0;
-        self.frozen = None;
         self.segment += 1;
     }
 
@@ -340,6 +349,20 @@ mod tests {
         let line = m.line(120_000);
         assert_eq!((line.raw, line.seq, line.segment), (253, 0, 1));
         assert_eq!(line.counted, 506);
+    }
+
+    #[test]
+    fn a_meter_that_keeps_its_total_goes_on_from_it() {
+        let of = |kind: Kind| MeterSetup { kind, modulus: 1200, ..MeterSetup::default() };
+        for (kind, unwrapped, segment) in
+            [(Kind::Tuf2000m, 1506, 0), (Kind::BadgerM2000, 306, 1), (Kind::PulseText, 253, 1)]
+        {
+            let mut m = Meter::new(of(kind), 0);
+            m.flow(2.0, 0);
+            m.restart(60_000);
+            let line = m.shown(120_000);
+            assert_eq!((line.unwrapped, line.segment, line.counted), (unwrapped, segment, 506));
+        }
     }
 
     #[test]

@@ -170,8 +170,9 @@ impl Truth {
     }
 
     /// Counts that the agent can know of: from the first honest line it heard, what each
-    /// further one adds; after a restart, what the meter shows. A restart makes the
-    /// counts between the last line before it and itself unknowable to anyone.
+    /// further one adds; after a restart, what the meter shows, unless it keeps its total.
+    /// A restart makes the counts between the last line before it and itself unknowable to
+    /// anyone.
     pub fn knowable_counts(&self) -> u64 {
         let mut sum = 0;
         let mut last: Option<&Emitted> = None;
@@ -181,6 +182,7 @@ impl Truth {
                 Some(before) if before.segment == line.segment => {
                     line.unwrapped.saturating_sub(before.unwrapped)
                 }
+                Some(_) if self.kind.keeps_total() => 0,
                 Some(_) => line.unwrapped,
             };
             last = Some(line);

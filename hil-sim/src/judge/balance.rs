@@ -149,7 +149,7 @@ fn readings(records: &[&Delivered], evidence: &Evidence, verdict: &mut Verdict) 
 /// rollover that nobody heard, with what flowed unheard before it: it looks like a restart
 /// (RULES.md, 7). Always two counts, since whole counts lie within, and what rounding hides.
 /// Under the cut-off up to `every_gal` waits for its record. A rate that is integrated misses
-/// what its samples miss.
+/// what its samples miss, and so on by the kind of meter.
 fn tolerance(truth: &Truth, rules: &Rules) -> f64 {
     let greatest = truth.flow.iter().map(|change| change.gpm).fold(0.0, f64::max);
     let interval = greatest / 60.0 * (rules.every_s + 1.0);
@@ -166,8 +166,9 @@ fn tolerance(truth: &Truth, rules: &Rules) -> f64 {
     let seeps = |gpm: f64| gpm > 0.0 && gpm < rules.low_flow_gpm;
     let seeping = truth.flow.iter().any(|change| seeps(change.gpm));
     let waiting = if seeping { rules.every_gal } else { 0.0 };
-    let counted = 2.0 / truth.k + ROUNDING_GAL + leeway::integration_gal(truth);
-    counted + f64::from(intervals) * interval + deaths + deaf + waiting
+    let counted = 2.0 / truth.k + ROUNDING_GAL;
+    let kind = leeway::integration_gal(truth) + leeway::kept_gal(truth);
+    counted + kind + f64::from(intervals) * interval + deaths + deaf + waiting
 }
 
 /// Whether the agent died about an instant, or while the disk still kept waiting what was

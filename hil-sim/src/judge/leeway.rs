@@ -4,6 +4,7 @@
 //! | the meter | so the judge |
 //! | --- | --- |
 //! | shows a total in steps | goes by steps as by counts, and waits for one between records |
+//! | keeps its total when it starts again | lets what it counted about then be known or not |
 //! | tells no rate | lets the agent's be what the counts of some seconds allow |
 //! | tells a rate alone | goes by time, and bounds the gallons by what sampling can miss |
 //! | is asked number by number | takes a number that wasn't answered for one that isn't there |
@@ -104,6 +105,20 @@ pub(super) fn integration_gal(truth: &Truth) -> f64 {
     }
     let whole = truth.metered_counts() as f64 * INTEGRATED_TO;
     changes + (unseen as f64 + whole) / truth.k
+}
+
+/// What a meter that keeps its total has counted between the last line before it started again
+/// and the first after it: who trusts the total knows it, who doesn't doesn't.
+pub(super) fn kept_gal(truth: &Truth) -> f64 {
+    if !truth.kind.keeps_total() {
+        return 0.0;
+    }
+    let heard: Vec<&Emitted> =
+        truth.lines.iter().filter(|line| line.heard && line.honest).collect();
+    let pairs = heard.windows(2).filter_map(|pair| pair.first().zip(pair.last()));
+    let restarts = pairs.filter(|(before, after)| before.segment != after.segment);
+    let between = restarts.map(|(before, after)| after.counted.saturating_sub(before.counted));
+    between.sum::<u64>() as f64 / truth.k
 }
 
 fn greatest_flow(truth: &Truth, from_ms: i64, to_ms: i64) -> f64 {

@@ -136,6 +136,17 @@ impl Kind {
         self != Self::Adam4080
     }
 
+    /// Whether it keeps its total without power; one that doesn't counts from 0 again.
+    pub fn keeps_total(self) -> bool {
+        self.is_modbus() && self.tells_count()
+            || matches!(self, Self::Tuf2000f | Self::Teledyne4250)
+    }
+
+    /// Whether it tells how often it got power.
+    pub fn tells_power_ups(self) -> bool {
+        self == Self::BadgerM2000
+    }
+
     /// Whether it tells its serial number in every line.
     pub fn tells_serial(self) -> bool {
         self == Self::RigLine

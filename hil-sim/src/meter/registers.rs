@@ -141,7 +141,8 @@ impl Registers {
     }
 
     fn badger_m2000(&mut self, setup: &MeterSetup, line: &Line, order: Order) {
-        let rollovers = line.unwrapped.checked_div(setup.modulus).unwrap_or(0);
+        let begun = setup.start_count.checked_rem(setup.modulus).unwrap_or(0);
+        let rollovers = (begun + line.counted).checked_div(setup.modulus).unwrap_or(0);
         for table in [Table::Holding, Table::Input] {
             let total = line.raw as f64 / 100.0;
             self.put(table, 211, &f32_words(total, order), Some(Part::Count));
@@ -282,6 +283,8 @@ mod tests {
         meter.restart(6000);
         let registers = Registers::of(&setup, &meter.shown(6000));
         assert_eq!(registers.read(Table::Holding, 245, 1).unwrap(), [2]);
+        assert_eq!(registers.read(Table::Holding, 231, 1).unwrap(), [1]);
+        assert_eq!(f32_at(&registers, Table::Holding, 211), 0.9);
     }
 
     #[test]

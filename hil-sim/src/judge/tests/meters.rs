@@ -137,3 +137,31 @@ fn a_meter_that_nobody_asked_was_never_heard() {
         e.truth.counted = 200;
     });
 }
+
+#[test]
+fn a_kept_total_may_be_trusted_over_a_restart_or_not_but_what_came_before_it_is_not_new() {
+    let restarted = |first: f64| {
+        let setup = MeterSetup { kind: MeterKind::BadgerM2000, k: 100.0, ..MeterSetup::default() };
+        let truth = truth_with(setup, |second, meter, truth| {
+            if second == 31 {
+                meter.restart(T0 + 30_500);
+                truth.restarts.push(T0 + 30_500);
+            }
+        });
+        let mut e = evidence(truth.clone(), records_of(&truth, &EVERY_5_S));
+        e.rules.k = 100.0;
+        let base = (truth.lines[30].unwrapped - truth.lines[0].unwrapped) as f64 / 100.0 + first;
+        let zero = truth.lines[31].unwrapped as f64;
+        for (nth, second) in EVERY_5_S.iter().enumerate().filter(|(_, second)| **second > 30) {
+            let here = truth.lines[*second as usize].unwrapped as f64;
+            set(&mut e, nth, "MeterRawCountsToZero", json!(zero as i64));
+            set(&mut e, nth, "MeterCalculatedFlowTotal", json!((here - zero) / 100.0 + base));
+            let id = char::from(b"0123456789abcdefgh"[nth + 1]);
+            set(&mut e, nth, "Note", json!(format!("#ab3k9-{id} restart seg=2 base={base}")));
+        }
+        e
+    };
+    finds_in(restarted(0.0), &[], |_| {});
+    finds_in(restarted(0.03), &[], |_| {});
+    finds_in(restarted(10.0), &[Kind::Gallons], |_| {});
+}
