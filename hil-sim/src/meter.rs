@@ -199,10 +199,7 @@ impl Meter {
         let shown = self.base + self.counted_here();
         self.counted_before += self.counted_here();
         self.volume = 0;
-        self.base = match kind.keeps_total() {
-            true => shown.checked_rem(self.setup.modulus).unwrap_or(shown),
-            false => 0,
-        };
+        self.base = if kind.keeps_total() { shown } else { 0 };
         self.seq = 0;
         self.segment += 1;
     }
@@ -355,7 +352,7 @@ mod tests {
     fn a_meter_that_keeps_its_total_goes_on_from_it() {
         let of = |kind: Kind| MeterSetup { kind, modulus: 1200, ..MeterSetup::default() };
         for (kind, unwrapped, segment) in
-            [(Kind::Tuf2000m, 1506, 0), (Kind::BadgerM2000, 306, 1), (Kind::PulseText, 253, 1)]
+            [(Kind::Tuf2000m, 1506, 0), (Kind::BadgerM2000, 1506, 1), (Kind::PulseText, 253, 1)]
         {
             let mut m = Meter::new(of(kind), 0);
             m.flow(2.0, 0);

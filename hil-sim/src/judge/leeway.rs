@@ -18,6 +18,9 @@ const RATE_TOLERANCE_GPM: f64 = 0.01;
 /// A rate made of counts may catch two more of them in a second than flowed in it.
 const COUNTS_A_MINUTE: f64 = 120.0;
 
+/// After a silence the counts of some seconds may come at once.
+const COUNTS_AT_ONCE: f64 = 5.0;
+
 /// And it lags behind the flow by no more than this.
 const RATE_LAGS_MS: i64 = 10_000;
 
@@ -44,10 +47,12 @@ pub(super) fn allows_rate(
     line: &Emitted,
     window: &[(usize, &Emitted)],
 ) -> bool {
-    if !truth.kind.tells_rate() {
+    let unanswered = may_be_unanswered(truth, line.at_ms);
+    if !truth.kind.tells_rate() || unanswered {
         let most = greatest_flow(truth, line.at_ms - RATE_LAGS_MS, line.at_ms);
+        let most = if unanswered { most * COUNTS_AT_ONCE } else { most * 1.2 };
         let rate = record.rate_gpm.unwrap_or(0.0);
-        return (0.0..=most * 1.2 + COUNTS_A_MINUTE / truth.k).contains(&rate);
+        return (0.0..=most + COUNTS_A_MINUTE / truth.k).contains(&rate);
     }
     let any = || window.iter().any(|(_, line)| tells_rate(line, record));
     tells_rate(line, record) || truth.kind.is_asked() && any()

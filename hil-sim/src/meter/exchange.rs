@@ -24,8 +24,8 @@ const LONGEST_QUESTION: usize = 256;
 pub struct Exchange {
     heard: Vec<u8>,
     heard_ms: i64,
-    /// Questions so far.
-    asked: u64,
+    /// What was asked last.
+    asked: Vec<u8>,
     faults: VecDeque<MeterFault>,
     waiting: Vec<Waiting>,
 }
@@ -34,7 +34,7 @@ pub struct Exchange {
 #[derive(Debug, Clone)]
 struct Waiting {
     due_ms: i64,
-    question: u64,
+    question: Vec<u8>,
     said: Said,
 }
 
@@ -45,7 +45,8 @@ pub struct Said {
     pub bytes: Vec<u8>,
     /// What the meter shows, where they tell its count (or its rate, if that is all it has).
     pub line: Option<Line>,
-    /// Whether they are what the meter says, in answer to the question that was put last.
+    /// Whether they are what the meter says, in answer to what was asked last. The same
+    /// question put again can't be told from the first: nothing on the wire numbers them.
     pub honest: bool,
 }
 
@@ -72,7 +73,7 @@ impl Exchange {
             self.heard.drain(..over);
         }
         while let Some(question) = self.question(meter.setup().kind) {
-            self.asked += 1;
+            self.asked.clone_from(&question);
             self.answer(&question, meter, now_ms, dice);
         }
     }
@@ -141,7 +142,7 @@ impl Exchange {
             return;
         }
         let said = Said { bytes, line: tells.then_some(line), honest };
-        self.waiting.push(Waiting { due_ms, question: self.asked, said });
+        self.waiting.push(Waiting { due_ms, question: question.to_vec(), said });
     }
 
     /// The fault that strikes an answer, if one does, and one time less of it.
@@ -236,7 +237,8 @@ mod tests {
 
         bench.order(FaultKind::Late, 1, None);
         bench.ask(&question(8, 2), 10_000);
-        assert!(bench.said(11_500).unwrap().honest, "nobody has asked again");
+        bench.ask(&question(8, 2), 11_000);
+        assert!(bench.said(11_500).unwrap().honest, "the same was asked again");
     }
 
     #[test]
