@@ -47,7 +47,10 @@ pub(super) fn allows_rate(
     line: &Emitted,
     window: &[(usize, &Emitted)],
 ) -> bool {
-    let unanswered = may_be_unanswered(truth, line.at_ms);
+    // One that is made of counts alone remembers a silence for as long as it lags.
+    let lags_ms = if truth.kind.tells_rate() { 0 } else { RATE_LAGS_MS };
+    let before = [0, lags_ms / 2, lags_ms];
+    let unanswered = before.iter().any(|ms| may_be_unanswered(truth, line.at_ms - ms));
     if !truth.kind.tells_rate() || unanswered {
         let most = greatest_flow(truth, line.at_ms - RATE_LAGS_MS, line.at_ms);
         let most = if unanswered { most * COUNTS_AT_ONCE } else { most * 1.2 };
