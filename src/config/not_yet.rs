@@ -5,9 +5,7 @@ use super::check::Findings;
 use super::{Config, keys};
 
 /// The keys, and what doesn't happen.
-const NOT_YET: &[(&str, &str)] = &[
-    ("status.listen", "this version has no page"),
-];
+const NOT_YET: &[(&str, &str)] = &[("status.listen", "this version has no page")];
 
 /// Warns of them.
 pub(super) fn all(config: &Config, findings: &mut Findings<'_>) {

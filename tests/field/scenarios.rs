@@ -1,4 +1,4 @@
-//! Shipped scenarios of place and time, played as `hil-sim run` plays them: the judge knows
+//! Shipped scenarios of place, time and meters, played as `hil-sim run` plays them: the judge knows
 //! the true second and the true place of every line the meter told.
 
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use hil_sim::judge::Verdict;
 use hil_sim::run::run;
 use hil_sim::scenario::Scenario;
+use rstest::rstest;
 
 use super::bench::agent;
 
@@ -46,4 +47,24 @@ async fn of_three_boots_the_one_that_never_knew_the_time_is_held_and_the_others_
 async fn a_clock_that_steps_in_mid_job_moves_no_record() {
     let Some(verdict) = play("clock_steps.toml").await else { return };
     assert!(verdict.balance.delivered > 8 && verdict.balance.held == 0, "\n{verdict}");
+}
+
+/// Every shipped profile, spoken by a meter that was written from its vendor's document alone,
+/// with the faults that belong to it.
+#[rstest]
+#[case::rig_line("meter_rig_line.toml")]
+#[case::pulse_text("meter_pulse_text.toml")]
+#[case::teledyne_4250("meter_teledyne_4250.toml")]
+#[case::tuf_2000f("meter_tuf_2000f.toml")]
+#[case::adam_4080("meter_adam_4080.toml")]
+#[case::tuf_2000m("meter_tuf_2000m.toml")]
+#[case::badger_m2000("meter_badger_m2000.toml")]
+#[case::fluidwell_e112("meter_fluidwell_e112.toml")]
+#[case::aw_lake_edge("meter_aw_lake_edge.toml")]
+#[case::dynasonics_tfx("meter_dynasonics_tfx.toml")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_meter_of_any_profile_metered_is_at_the_server(#[case] name: &str) {
+    let Some(verdict) = play(name).await else { return };
+    assert!(verdict.balance.delivered > 5, "\n{verdict}");
+    assert!(verdict.balance.delivered_gal > 1.0, "\n{verdict}");
 }
