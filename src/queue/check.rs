@@ -199,8 +199,10 @@ fn still_wanted(told: &AtomicU8) -> Result<(), QueueError> {
 }
 
 fn interrupted(err: &QueueError) -> bool {
-    matches!(err, QueueError::Sql { source, .. }
-        if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
+    let QueueError::Sql { source, .. } = err else { return false };
+    // While a statement is prepared SQLite has no code for it but that of a mistake.
+    let preparing = matches!(source, rusqlite::Error::SqliteFailure(_, Some(said)) if said == "interrupted");
+    preparing || source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 /// Of a table, or of all there is: then the number of messages. Those that came before an

@@ -149,7 +149,15 @@ impl Stranger {
     }
 
     fn command(&self, args: &[&str], uid: u32) -> Output {
-        self.prepare(args, uid).output().unwrap()
+        // A process that another test starts at this moment may hold the copy open yet.
+        loop {
+            match self.prepare(args, uid).output() {
+                Err(err) if err.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                output => return output.unwrap(),
+            }
+        }
     }
 
     fn prepare(&self, args: &[&str], uid: u32) -> Command {
