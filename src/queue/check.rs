@@ -201,7 +201,8 @@ fn still_wanted(told: &AtomicU8) -> Result<(), QueueError> {
 fn interrupted(err: &QueueError) -> bool {
     let QueueError::Sql { source, .. } = err else { return false };
     // While a statement is prepared SQLite has no code for it but that of a mistake.
-    let preparing = matches!(source, rusqlite::Error::SqliteFailure(_, Some(said)) if said == "interrupted");
+    let preparing =
+        matches!(source, rusqlite::Error::SqliteFailure(_, Some(said)) if said == "interrupted");
     preparing || source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 

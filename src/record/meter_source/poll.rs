@@ -9,7 +9,6 @@ use tracing::{info, warn};
 use super::asker::Asker;
 use super::line::Line;
 use super::{BEAT_EVERY, BUFFER};
-use crate::failpoint;
 use crate::meter::ascii::Counters;
 use crate::meter::polling::{Ask, Heard};
 use crate::port::Event;
@@ -145,7 +144,6 @@ impl Poll {
                     return Outcome::Wrong;
                 }
                 Ok(Event::Bytes(n)) => {
-                    failpoint::pass("bytes_read");
                     let bytes = self.buffer.get(..n).unwrap_or_default();
                     match self.asker.hear(bytes, line.now()) {
                         Heard::More => {}
