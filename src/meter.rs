@@ -9,6 +9,7 @@ pub mod ascii;
 pub mod battery;
 pub mod calibration;
 pub mod counter;
+pub mod crc;
 pub mod frequency;
 pub mod integral;
 mod lines;

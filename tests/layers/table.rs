@@ -73,6 +73,7 @@ pub const TABLE: &[(&str, Layer)] = &[
     ("meter::battery::*", Pure),
     ("meter::calibration", Pure),
     ("meter::counter::*", Pure),
+    ("meter::crc", Pure),
     ("meter::frequency", Pure),
     ("meter::integral", Pure),
     ("meter::lines", Pure),

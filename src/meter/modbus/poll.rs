@@ -294,8 +294,8 @@ fn addresses(request: &Request) -> impl Iterator<Item = u16> + use<> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::crc16;
     use super::*;
+    use crate::meter::crc::crc16;
     use crate::meter::profile::Speaks;
 
     const PROFILE: &str = r#"

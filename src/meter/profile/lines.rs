@@ -7,6 +7,8 @@ use std::time::Duration;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+use crate::meter::crc::crc16;
+
 /// The most memory that a pattern may take once it is compiled, in bytes.
 const PATTERN_BYTES: usize = 256 * 1024;
 
@@ -105,20 +107,9 @@ impl Algorithm {
             Self::Xor8 => bytes.iter().fold(0, |sum, byte| sum ^ u16::from(*byte)),
             Self::Sum8 => bytes.iter().fold(0, |sum, byte| (sum + u16::from(*byte)) & 0xFF),
             Self::Sum16 => bytes.iter().fold(0, |sum, byte| sum.wrapping_add(u16::from(*byte))),
-            Self::Crc16Modbus => bytes.iter().fold(0xFFFF, |crc, byte| crc16_step(crc, *byte)),
+            Self::Crc16Modbus => crc16(bytes),
         }
     }
-}
-
-/// One byte of CRC-16/MODBUS: 0x8005 reflected, begun at 0xFFFF (Modbus over Serial Line
-/// V1.02, 6.2.2).
-fn crc16_step(crc: u16, byte: u8) -> u16 {
-    (0..8).fold(
-        crc ^ u16::from(byte),
-        |crc, _| {
-            if crc & 1 == 1 { (crc >> 1) ^ 0xA001 } else { crc >> 1 }
-        },
-    )
 }
 
 /// How a checksum's digits are written.
