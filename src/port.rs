@@ -109,7 +109,7 @@ pub struct Port {
 impl Port {
     /// A port that will be opened at the first [`Port::next`].
     pub fn new(settings: Settings) -> Self {
-        let health = Health { path: settings.path.display().to_string(), ..Health::default() };
+        let health = Health::of(settings.path.display().to_string());
         Self { settings, stream: None, reopen: Reopen::new(Instant::now()), health }
     }
 
@@ -129,8 +129,7 @@ impl Port {
                 Ok(Ok(0)) => PortError::HungUp { path: self.health.path.clone() },
                 Ok(Ok(n)) => {
                     self.reopen.heard(Instant::now());
-                    self.health.bytes += n as u64;
-                    self.health.problem = None;
+                    self.health.heard(n);
                     return Event::Bytes(n);
                 }
                 Ok(Err(source)) => PortError::Read { path: self.health.path.clone(), source },
@@ -168,9 +167,9 @@ impl Port {
     pub fn change(&mut self, settings: Settings) {
         if settings != self.settings {
             info!(from = %self.settings.path.display(), to = %settings.path.display(), "serial port changed");
-            let Health { bytes, opened, lost, .. } = self.health;
-            *self = Self::new(settings);
-            self.health = Health { bytes, opened, lost, ..std::mem::take(&mut self.health) };
+            let fresh = Self::new(settings);
+            let health = fresh.health.clone().counting_on_from(&self.health);
+            *self = Self { health, ..fresh };
         }
     }
 
@@ -180,8 +179,7 @@ impl Port {
         if self.stream.take().is_some() {
             info!(port = self.health.path, "serial port closed");
         }
-        self.health.open = false;
-        self.health.problem = None;
+        self.health.shut();
         self.reopen = Reopen::new(Instant::now());
     }
 
@@ -195,9 +193,7 @@ impl Port {
             Ok(stream) => {
                 info!(port = self.health.path, "serial port open");
                 self.stream = Some(stream);
-                self.health.open = true;
-                self.health.opened += 1;
-                self.health.problem = None;
+                self.health.opened();
                 self.reopen.opened(Instant::now());
                 true
             }
@@ -218,8 +214,7 @@ impl Port {
     /// plugged in again gets another number and the stable name points past us.
     fn close(&mut self, err: &PortError) {
         drop(self.stream.take());
-        self.health.open = false;
-        self.health.lost += 1;
+        self.health.lost();
         self.complain(err);
         self.reopen.closed(Instant::now(), matches!(err, PortError::Silent { .. }));
     }
@@ -227,11 +222,10 @@ impl Port {
     /// Says a new problem once, a repeated one only at debug level.
     fn complain(&mut self, err: &PortError) {
         let text = chain(err);
-        if self.health.problem.as_deref() == Some(&text) {
-            debug!(port = self.health.path, problem = text, "serial port still away");
-        } else {
+        if self.health.complains_anew(&text) {
             warn!(port = self.health.path, problem = text, "serial port away");
-            self.health.problem = Some(text);
+        } else {
+            debug!(port = self.health.path, problem = text, "serial port still away");
         }
     }
 }

@@ -89,7 +89,7 @@ impl Client {
     /// A connection that will be made at the first [`Client::next`], to `address`, a host and
     /// a port.
     pub fn new(address: &str) -> Self {
-        let health = Health { path: address.to_owned(), ..Health::default() };
+        let health = Health::of(address.to_owned());
         Self { stream: None, calls: Calls::new(Instant::now()), health }
     }
 
@@ -110,8 +110,7 @@ impl Client {
                 Ok(Ok(0)) => ClientError::HungUp { address: address() },
                 Ok(Ok(n)) => {
                     self.calls.heard(Instant::now());
-                    self.health.bytes += n as u64;
-                    self.health.problem = None;
+                    self.health.heard(n);
                     return Event::Bytes(n);
                 }
                 Ok(Err(source)) => ClientError::Read { address: address(), source },
@@ -127,8 +126,7 @@ impl Client {
                 },
             };
             self.stream = None;
-            self.health.open = false;
-            self.health.lost += 1;
+            self.health.lost();
             self.complain(&lost);
             self.calls.failed(Instant::now());
             return Event::Lost;
@@ -139,9 +137,9 @@ impl Client {
     pub fn change(&mut self, address: &str) {
         if address != self.health.path {
             info!(from = self.health.path, to = address, "another gpsd");
-            let Health { bytes, opened, lost, .. } = self.health;
-            *self = Self::new(address);
-            (self.health.bytes, self.health.opened, self.health.lost) = (bytes, opened, lost);
+            let fresh = Self::new(address);
+            let health = fresh.health.clone().counting_on_from(&self.health);
+            *self = Self { health, ..fresh };
         }
     }
 
@@ -150,8 +148,7 @@ impl Client {
         if self.stream.take().is_some() {
             info!(gpsd = self.health.path, "gpsd left");
         }
-        self.health.open = false;
-        self.health.problem = None;
+        self.health.shut();
         self.calls = Calls::new(Instant::now());
     }
 
@@ -167,9 +164,7 @@ impl Client {
             Ok(stream) => {
                 info!(gpsd = self.health.path, "gpsd connected");
                 self.stream = Some(stream);
-                self.health.open = true;
-                self.health.opened += 1;
-                self.health.problem = None;
+                self.health.opened();
                 self.calls.connected(Instant::now());
                 true
             }
@@ -185,11 +180,10 @@ impl Client {
     /// Says a new problem once, a repeated one only at debug level.
     fn complain(&mut self, err: &ClientError) {
         let text = chain(err);
-        if self.health.problem.as_deref() == Some(&text) {
-            debug!(gpsd = self.health.path, problem = text, "gpsd still away");
-        } else {
+        if self.health.complains_anew(&text) {
             warn!(gpsd = self.health.path, problem = text, "gpsd away");
-            self.health.problem = Some(text);
+        } else {
+            debug!(gpsd = self.health.path, problem = text, "gpsd still away");
         }
     }
 }
