@@ -45,6 +45,18 @@ fn damage_an_index(queue: &Path) {
     scribble(queue, [u64::from(root) - 1]);
 }
 
+/// Starts the agent; before that once so that it dies at this place, if it is one.
+async fn start_after_a_death_at(bench: &mut Bench, place: &str) {
+    if place != "nowhere" {
+        bench.agent_mut().set_env("SPRAYLOG_FAILPOINT", place);
+        bench.start_agent().unwrap();
+        let ended = bench.wait_for_agents_end(SOON).await.unwrap();
+        assert!(!ended.success(), "{place} was never passed");
+        bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
+    }
+    bench.start_agent().unwrap();
+}
+
 #[rstest]
 #[case::nowhere("nowhere")]
 #[case::readings_are_not_yet_committed("carry_before_commit:1")]
@@ -86,14 +98,7 @@ async fn a_backlog_in_a_damaged_queue_is_delivered_once_also_what_it_no_longer_k
     std::fs::write(&queue, saved).unwrap();
     damage_an_index(&queue);
 
-    if place != "nowhere" {
-        bench.agent_mut().set_env("SPRAYLOG_FAILPOINT", place);
-        bench.start_agent().unwrap();
-        let ended = bench.wait_for_agents_end(SOON).await.unwrap();
-        assert!(!ended.success(), "{place} was never passed");
-        bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
-    }
-    bench.start_agent().unwrap();
+    start_after_a_death_at(&mut bench, place).await;
     let before = bench.records().len();
     bench.wait_for_records(before + 2, SOON).await.unwrap();
     bench.stop_spraying();
@@ -181,14 +186,7 @@ async fn the_power_goes_while_a_queue_is_set_aside_and_what_flowed_meanwhile_is_
     scribble(&queue, [u64::from(root) - 1]);
     seconds(1.0).await;
 
-    if place != "nowhere" {
-        bench.agent_mut().set_env("SPRAYLOG_FAILPOINT", place);
-        bench.start_agent().unwrap();
-        let ended = bench.wait_for_agents_end(SOON).await.unwrap();
-        assert!(!ended.success(), "{place} was never passed");
-        bench.agent_mut().unset_env("SPRAYLOG_FAILPOINT");
-    }
-    bench.start_agent().unwrap();
+    start_after_a_death_at(&mut bench, place).await;
     let before = bench.records().len();
     bench.wait_for_records(before + 2, SOON).await.unwrap();
     assert!(bench.dir().join("data/damaged-1/queue.db").exists());
